@@ -1,0 +1,65 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A module of the house, with the edges it may have: what is not named here can't be imported.
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "reprise",
+    targets: [
+        // C libraries, from Debian's -dev packages.
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto"),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl"),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4"),
+        .systemLibrary(name: "CMicrohttpd", pkgConfig: "libmicrohttpd"),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq"),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib"),
+        .target(
+            name: "CSimdjson", cxxSettings: [.define("SIMDJSON_THREADS_ENABLED", to: "1")],
+            linkerSettings: [.linkedLibrary("simdjson")]),
+
+        // Values, and pure functions over them.
+        module("Resources"),
+        module("Digest", ["CCrypto"]),
+        module("JSON", ["CSimdjson"]),
+        module("Frames", ["CZlib", "Digest", "JSON"]),
+        module("Catalog", ["JSON", "Resources"]),
+        module("Reconciler", ["Digest", "JSON", "Resources"]),
+
+        // What the loop needs from outside, and who provides it.
+        module("Seams", ["Resources"]),
+        module("KubeClient", ["CYAML", "JSON", "Resources", "Seams"]),
+        module("Curl", ["CCurl", "Resources", "Seams"]),
+        module("ObjectStore", ["Resources", "Seams"]),
+        module("Postgres", ["CPostgres"]),
+        module("Ledger", ["JSON", "Postgres", "Resources", "Seams"]),
+
+        // The loop: knows no domain.
+        module("ControlLoop", ["Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams"]),
+
+        program(
+            "controller",
+            [
+                "CMicrohttpd", "ControlLoop", "Curl", "JSON", "KubeClient", "Ledger", "Reconciler", "Resources", "Seams",
+            ]),
+        program("agent", ["CLZ4", "Catalog", "Curl", "Digest", "Frames", "JSON", "ObjectStore", "Resources"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// An S3 location and the credentials to reach it.
+package struct BackupRepository: CustomResource {
+    package static let resourceKind = repriseKind("BackupRepository", "backuprepositories")
+
+    package var metadata: ObjectMeta
+    package var spec: BackupRepositorySpec?
+    package var status: BackupRepositoryStatus?
+
+    package init(metadata: ObjectMeta, spec: BackupRepositorySpec? = nil, status: BackupRepositoryStatus? = nil) {
+        self.metadata = metadata
+        self.spec = spec
+        self.status = status
+    }
+}
+
+package struct BackupRepositorySpec: Codable, Equatable, Sendable {
+    package var s3: S3Location?
+    package var credentials: RepositoryCredentials?
+    package var encryption: RepositoryEncryption?
+    package var allowedImages: [String]?
+    package var scan: ScanPolicy?
+    package var discovery: DiscoveryPolicy?
+
+    package init(s3: S3Location?, credentials: RepositoryCredentials?, allowedImages: [String]? = nil) {
+        self.s3 = s3
+        self.credentials = credentials
+        self.allowedImages = allowedImages
+    }
+}
+
+package struct S3Location: Codable, Equatable, Sendable {
+    /// `https://host[:port]`; plain http only with `insecure`.
+    package var endpoint: String?
+    package var bucket: String?
+    package var prefix: String?
+    package var region: String?
+    package var forcePathStyle: Bool?
+    package var insecure: Bool?
+    package var caBundle: CABundle?
+
+    package init(endpoint: String?, bucket: String?, prefix: String? = nil, region: String? = nil) {
+        self.endpoint = endpoint
+        self.bucket = bucket
+        self.prefix = prefix
+        self.region = region
+    }
+
+    package struct CABundle: Codable, Equatable, Sendable {
+        package var configMapRef: KeyReference?
+    }
+
+    package struct KeyReference: Codable, Equatable, Sendable {
+        package var name: String?
+        package var key: String?
+    }
+}
+
+package struct RepositoryCredentials: Codable, Equatable, Sendable {
+    package var secretRef: SecretKeys?
+    package var serviceAccountName: String?
+
+    package init(secretRef: SecretKeys?) { self.secretRef = secretRef }
+
+    package struct SecretKeys: Codable, Equatable, Sendable {
+        package var name: String?
+        package var accessKeyIDKey: String?
+        package var secretAccessKeyKey: String?
+        package var sessionTokenKey: String?
+
+        package init(name: String?) { self.name = name }
+    }
+}
+
+package struct RepositoryEncryption: Codable, Equatable, Sendable {
+    package var libsodium: Libsodium?
+    package var openpgp: OpenPGP?
+    package var sseC: SSEC?
+
+    package struct Libsodium: Codable, Equatable, Sendable {
+        package var secretRef: SecretKey?
+        package var transform: String?
+    }
+
+    package struct OpenPGP: Codable, Equatable, Sendable {
+        package var secretRef: SecretKey?
+        package var passphraseKey: String?
+    }
+
+    package struct SSEC: Codable, Equatable, Sendable {
+        package var secretRef: SecretKey?
+    }
+
+    package struct SecretKey: Codable, Equatable, Sendable {
+        package var name: String?
+        package var key: String?
+    }
+}
+
+package struct ScanPolicy: Codable, Equatable, Sendable {
+    package var interval: String?
+    package var maxArchives: Int?
+    package var requestID: String?
+}
+
+package struct DiscoveryPolicy: Codable, Equatable, Sendable {
+    package var createBackups: String?
+    package var limit: Int?
+}
+
+package struct BackupRepositoryStatus: Codable, Equatable, Sendable {
+    package var observedGeneration: Int64?
+    package var archives: [ArchiveSummary]?
+    package var archivesTotal: Int?
+    package var truncated: Bool?
+    package var lastScan: ScanSummary?
+    package var conditions: [Condition]?
+
+    package init() {}
+
+    package struct ArchiveSummary: Codable, Equatable, Sendable {
+        package var path: String?
+        package var engine: String?
+        package var major: Int?
+        package var systemIdentifier: String?
+        package var backups: Int?
+        package var earliest: Timestamp?
+        package var latestCertain: Timestamp?
+        package var latestEstimated: Timestamp?
+        package var gaps: Int?
+        package var problem: String?
+    }
+
+    package struct ScanSummary: Codable, Equatable, Sendable {
+        package var time: Timestamp?
+        package var duration: String?
+        package var objects: Int64?
+    }
+}

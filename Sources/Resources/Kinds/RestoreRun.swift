@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One restore operation. Its spec is immutable apart from `cancel`; its terminal states are final.
+package struct RestoreRun: CustomResource {
+    package static let resourceKind = repriseKind("RestoreRun", "restoreruns")
+
+    package var metadata: ObjectMeta
+    package var spec: RestoreRunSpec?
+    package var status: RestoreRunStatus?
+
+    package init(metadata: ObjectMeta, spec: RestoreRunSpec? = nil, status: RestoreRunStatus? = nil) {
+        self.metadata = metadata
+        self.spec = spec
+        self.status = status
+    }
+}
+
+package enum RestoreMode: String, CaseIterable, Sendable {
+    case inPlace = "InPlace"
+    case newService = "NewService"
+    case pointInTime = "PointInTime"
+}
+
+/// The state of a run. `Pending` and `Running` are the only ones that change.
+package enum RunState: String, CaseIterable, Sendable {
+    case pending = "Pending"
+    case running = "Running"
+    case completed = "Completed"
+    case failed = "Failed"
+    case cancelled = "Cancelled"
+    case interrupted = "Interrupted"
+
+    package var isTerminal: Bool {
+        switch self {
+        case .pending, .running: false
+        case .completed, .failed, .cancelled, .interrupted: true
+        }
+    }
+}
+
+/// What a run is busy with.
+package enum RunPhase: String, CaseIterable, Codable, Sendable {
+    case prepare = "Prepare"
+    case download = "Download"
+    case provision = "Provision"
+    case restore = "Restore"
+    case recover = "Recover"
+    case verify = "Verify"
+    case completed = "Completed"
+    case failed = "Failed"
+}
+
+package struct RestoreRunSpec: Codable, Equatable, Sendable {
+    package var mode: Open<RestoreMode>?
+    package var source: RestoreSource?
+    package var target: RestoreTarget?
+    package var recoveryTarget: RecoveryTarget?
+    package var confirm: String?
+    package var confirmCrossService: Bool?
+    package var requestID: String?
+    package var retryOf: NameReference?
+    package var rollbackOf: NameReference?
+    package var onBusy: String?
+    package var deadlines: Deadlines?
+    package var preRestore: PreRestore?
+    package var ledger: String?
+    package var verification: RunVerification?
+    package var cancel: Bool?
+
+    package init() {}
+
+    package struct RestoreTarget: Codable, Equatable, Sendable {
+        package var service: NameReference?
+        package var newService: NewService?
+
+        package init(service: NameReference? = nil, newService: NewService? = nil) {
+            self.service = service
+            self.newService = newService
+        }
+    }
+
+    /// Durations such as `90s`, `30m` or `4h`.
+    package struct Deadlines: Codable, Equatable, Sendable {
+        package var restore: String?
+        package var recover: String?
+        package var verify: String?
+
+        package init(restore: String? = nil, recover: String? = nil, verify: String? = nil) {
+            self.restore = restore
+            self.recover = recover
+            self.verify = verify
+        }
+    }
+
+    package struct PreRestore: Codable, Equatable, Sendable {
+        package var keepFor: String?
+    }
+
+    package struct RunVerification: Codable, Equatable, Sendable {
+        package var checks: [String]?
+        package var amcheck: Bool?
+    }
+}
+
+package struct RestoreRunStatus: Codable, Equatable, Sendable {
+    package var observedGeneration: Int64?
+    package var state: Open<RunState>?
+    package var phase: Open<RunPhase>?
+    package var failedPhase: Open<RunPhase>?
+    package var attempt: Int?
+    /// One sentence on what the run is doing or why it ended.
+    package var message: String?
+    package var ledgerID: String?
+    package var destructive: Bool?
+    package var requestedBy: Requester?
+    package var plan: PlanStatus?
+    package var progress: RestoreProgress?
+    package var restore: RestoreRecord?
+    package var verification: [VerificationResult]?
+    package var cancelRequestedAt: Timestamp?
+    package var startedAt: Timestamp?
+    package var finishedAt: Timestamp?
+    package var auditHead: String?
+    package var conditions: [Condition]?
+
+    package init() {}
+
+    package struct Requester: Codable, Equatable, Sendable {
+        package var name: String?
+        package var verified: Bool?
+
+        package init(name: String?, verified: Bool?) {
+            self.name = name
+            self.verified = verified
+        }
+    }
+
+    package struct VerificationResult: Codable, Equatable, Sendable {
+        package var name: String
+        package var passed: Bool
+        package var milliseconds: Int64?
+    }
+}
+
+/// What a run must remember and can't observe again: choices that were pinned and facts that were seen once.
+package struct RestoreRecord: Codable, Equatable, Sendable {
+    /// Steps of the plan that are done, in the order in which they were seen done.
+    package var completedSteps: [String]?
+    /// When the step that is under way was begun: its deadline counts from here.
+    package var stepStartedAt: Timestamp?
+    package var originalReplicas: Int?
+    /// The claim that this attempt made. Deleting or re-using data goes by this UID and never by name.
+    package var claimUID: String?
+    /// The StatefulSet that this attempt made.
+    package var targetUID: String?
+    package var pinnedBackup: PinnedBackup?
+    package var source: SourceFingerprint?
+    package var sealed: SealRecord?
+    package var freshBackup: String?
+    /// Set when the run is going to end without success: what it started is taken away first.
+    package var ending: Ending?
+
+    package init() {}
+}
+
+/// The base backup that the first plan chose.
+package struct PinnedBackup: Codable, Equatable, Sendable {
+    package var name: String
+    /// `X/X`.
+    package var startLSN: String
+    package var finishTime: String?
+    package var systemIdentifier: String
+    package var timeline: Int64
+    package var bytes: Int64
+
+    package init(
+        name: String, startLSN: String, finishTime: String?, systemIdentifier: String, timeline: Int64, bytes: Int64
+    ) {
+        self.name = name
+        self.startLSN = startLSN
+        self.finishTime = finishTime
+        self.systemIdentifier = systemIdentifier
+        self.timeline = timeline
+        self.bytes = bytes
+    }
+}
+
+/// What the source's prefix held when it was planned: compared again at the end.
+package struct SourceFingerprint: Codable, Equatable, Sendable {
+    package var keys: Int64
+    /// SHA-256 over key, ETag and size of every object not newer than `at`.
+    package var digest: String
+    /// The store's own clock at the first listing.
+    package var at: Timestamp
+
+    package init(keys: Int64, digest: String, at: Timestamp) {
+        self.keys = keys
+        self.digest = digest
+        self.at = at
+    }
+}
+
+/// What the seal proved about the restored data.
+package struct SealRecord: Codable, Equatable, Sendable {
+    package var systemIdentifier: String
+    package var timeline: Int64
+    /// Start LSN in the restored `backup_label`: names the base backup that was really fetched.
+    package var backupStartLSN: String?
+    /// The third column of the timeline history: what recovery stopped at.
+    package var recoveredTo: String?
+    package var dataBytes: Int64?
+    package var subscriptionsDisabled: Int?
+    package var rolesReset: Int?
+
+    package init(systemIdentifier: String, timeline: Int64) {
+        self.systemIdentifier = systemIdentifier
+        self.timeline = timeline
+    }
+}
+
+/// How a run is going to end once what it made is gone. Written before anything is taken away.
+package struct Ending: Codable, Equatable, Sendable {
+    package var state: Open<RunState>
+    package var reason: String
+    package var message: String
+
+    package init(state: RunState, reason: String, message: String) {
+        self.state = Open(state)
+        self.reason = reason
+        self.message = message
+    }
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What Jobs report, as the JSON inside their framed result. Every result carries the token of its attempt, so that a
+// result of another attempt is not believed, and a `code`: `OK`, or a reason that people can read.
+
+/// What the `agent scan` Job saw in a bucket.
+package struct ScanResult: Codable, Equatable, Sendable {
+    package var v: Int
+    package var attempt: String
+    package var code: String
+    package var message: String?
+    /// Major versions that have a folder below the archive's path.
+    package var majors: [Int]
+    /// The base backups with a sentinel, newest by `lastModified` first; at most 50.
+    package var backups: [ScannedBackup]
+    /// How many there are in all.
+    package var backupsTotal: Int
+    /// Timelines that have a history file.
+    package var timelines: [ScannedTimeline]
+    /// The newest archived segment of each timeline (24 hex digits).
+    package var newestSegments: [String]
+    /// Objects below the path; 0 means that it is empty.
+    package var objects: Int64
+    /// Some keys below the path, when it should have been empty; at most 5.
+    package var sampleKeys: [String]
+    package var fingerprint: SourceFingerprint?
+    /// Only when a fingerprint was given to compare with.
+    package var comparison: FingerprintComparison?
+
+    package init(attempt: String, code: String, message: String? = nil) {
+        self.v = 1
+        self.attempt = attempt
+        self.code = code
+        self.message = message
+        self.majors = []
+        self.backups = []
+        self.backupsTotal = 0
+        self.timelines = []
+        self.newestSegments = []
+        self.objects = 0
+        self.sampleKeys = []
+    }
+}
+
+/// One base backup, from its sentinel and metadata (WAL-G names and meanings).
+package struct ScannedBackup: Codable, Equatable, Sendable {
+    package var name: String
+    /// When the sentinel was last written, by the store's clock: WAL-G's `LATEST` is the newest of these.
+    package var lastModified: Timestamp
+    package var startTime: Timestamp?
+    package var finishTime: Timestamp?
+    /// `X/X`.
+    package var startLSN: String?
+    package var finishLSN: String?
+    /// e.g. 150015.
+    package var pgVersion: Int?
+    package var systemIdentifier: String?
+    package var uncompressedSize: Int64?
+    package var compressedSize: Int64?
+    package var isDelta: Bool
+    package var isPermanent: Bool
+    /// Why it can't be used, if it can't.
+    package var problem: String?
+
+    package init(name: String, lastModified: Timestamp) {
+        self.name = name
+        self.lastModified = lastModified
+        self.isDelta = false
+        self.isPermanent = false
+    }
+}
+
+package struct ScannedTimeline: Codable, Equatable, Sendable {
+    package var timeline: Int64
+    package var parent: Int64?
+    /// Where it left its parent, `X/X`.
+    package var switchLSN: String?
+
+    package init(timeline: Int64, parent: Int64?, switchLSN: String?) {
+        self.timeline = timeline
+        self.parent = parent
+        self.switchLSN = switchLSN
+    }
+}
+
+/// The archive now against an earlier fingerprint of it.
+package struct FingerprintComparison: Codable, Equatable, Sendable {
+    /// The objects that the earlier fingerprint covered are all there, unchanged.
+    package var unchanged: Bool
+    /// Of those covered, how many are there now.
+    package var keys: Int64
+    /// History files that were not there before: a clone that archived into its source would leave one.
+    package var newHistories: [String]
+
+    package init(unchanged: Bool, keys: Int64, newHistories: [String]) {
+        self.unchanged = unchanged
+        self.keys = keys
+        self.newHistories = newHistories
+    }
+}
+
+/// What the seal Job proved about a restored volume.
+package struct SealResult: Codable, Equatable, Sendable {
+    package var v: Int
+    package var attempt: String
+    package var code: String
+    /// Which part of the program ended it.
+    package var step: String?
+    /// Reasons found in the logs, from a closed list.
+    package var reasons: [String]?
+    package var systemIdentifier: String?
+    package var timeline: Int64?
+    package var controlState: String?
+    package var inRecovery: Bool?
+    package var backupLabel: BackupLabel?
+    /// What recovery stopped at, in PostgreSQL's own words.
+    package var historyReason: String?
+    package var serverVersionNum: Int?
+    package var dataBytes: Int64?
+    package var subscriptionsDisabled: Int?
+    package var rolesReset: Int?
+    /// Names of `recovery_target*` settings that came with the backup.
+    package var inheritedRecoverySettings: [String]?
+
+    package init(attempt: String, code: String) {
+        self.v = 1
+        self.attempt = attempt
+        self.code = code
+    }
+}
+
+/// The restored `backup_label.old`.
+package struct BackupLabel: Codable, Equatable, Sendable {
+    /// `X/X`.
+    package var startWalLocation: String?
+    package var startWalFile: String?
+    package var startTime: String?
+    package var checkpointLocation: String?
+    package var label: String?
+
+    package init(startWalLocation: String?) { self.startWalLocation = startWalLocation }
+}
+
+/// What the backup Job wrote.
+package struct BackupResult: Codable, Equatable, Sendable {
+    package var v: Int
+    package var attempt: String
+    package var code: String
+    /// Reasons found in the tools' logs, from a closed list.
+    package var reasons: [String]?
+    package var backup: TakenBackup?
+
+    package init(attempt: String, code: String) {
+        self.v = 1
+        self.attempt = attempt
+        self.code = code
+    }
+}
+
+/// A base backup as WAL-G lists it.
+package struct TakenBackup: Codable, Equatable, Sendable {
+    package var name: String
+    /// `X/X`.
+    package var startLsn: String?
+    package var finishLsn: String?
+    package var finishTime: String?
+    package var uncompressedBytes: Int64?
+    package var compressedBytes: Int64?
+
+    package init(name: String) { self.name = name }
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The closed set of pod fields that the controller ever writes. What is not here (service accounts of a user's choice,
+// host paths, host networking, privileges) can't be written at all.
+
+/// A pod template in a StatefulSet or Job.
+package struct PodTemplateManifest: Encodable, Equatable, Sendable {
+    package var metadata: Meta
+    package var spec: PodSpecManifest
+
+    package init(labels: [String: String], annotations: [String: String] = [:], spec: PodSpecManifest) {
+        self.metadata = Meta(labels: labels, annotations: annotations.isEmpty ? nil : annotations)
+        self.spec = spec
+    }
+
+    package struct Meta: Encodable, Equatable, Sendable {
+        package var labels: [String: String]
+        package var annotations: [String: String]?
+    }
+}
+
+package struct PodSpecManifest: Encodable, Equatable, Sendable {
+    package var restartPolicy: String?
+    package var terminationGracePeriodSeconds: Int?
+    package var activeDeadlineSeconds: Int?
+    package var automountServiceAccountToken = false
+    package var enableServiceLinks = false
+    package var securityContext: PodSecurityContextManifest?
+    package var imagePullSecrets: [LocalReference]?
+    package var nodeSelector: [String: String]?
+    package var tolerations: [Toleration]?
+    package var affinity: Passthrough?
+    package var topologySpreadConstraints: [Passthrough]?
+    package var containers: [ContainerManifest]
+    package var volumes: [VolumeManifest]?
+
+    package init(containers: [ContainerManifest]) { self.containers = containers }
+}
+
+/// A reference by name in the same namespace.
+package struct LocalReference: Codable, Equatable, Sendable {
+    package var name: String
+
+    package init(name: String) { self.name = name }
+}
+
+package struct PodSecurityContextManifest: Encodable, Equatable, Sendable {
+    package var runAsNonRoot: Bool?
+    package var runAsUser: Int64?
+    package var runAsGroup: Int64?
+    package var fsGroup: Int64?
+    package var seccompProfile: SeccompProfile?
+
+    package init() {}
+
+    package struct SeccompProfile: Encodable, Equatable, Sendable {
+        package var type = "RuntimeDefault"
+
+        package init() {}
+    }
+}
+
+package struct ContainerSecurityContextManifest: Encodable, Equatable, Sendable {
+    package var allowPrivilegeEscalation: Bool?
+    package var readOnlyRootFilesystem: Bool?
+    package var runAsNonRoot: Bool?
+    package var runAsUser: Int64?
+    package var capabilities: Capabilities?
+
+    package init() {}
+
+    package struct Capabilities: Encodable, Equatable, Sendable {
+        package var drop: [String]
+
+        package init(drop: [String]) { self.drop = drop }
+    }
+}
+
+package struct ContainerManifest: Encodable, Equatable, Sendable {
+    package var name: String
+    package var image: String
+    package var imagePullPolicy: String?
+    package var command: [String]?
+    package var args: [String]?
+    package var env: [VariableManifest]
+    package var envFrom: [EnvironmentSource]?
+    package var ports: [Port]?
+    package var resources: ResourceRequirements?
+    package var startupProbe: Probe?
+    package var readinessProbe: Probe?
+    package var livenessProbe: Probe?
+    package var securityContext: ContainerSecurityContextManifest?
+    package var terminationMessagePath: String?
+    package var terminationMessagePolicy: String?
+    package var volumeMounts: [VolumeMount]
+
+    package init(name: String, image: String, env: [VariableManifest] = [], volumeMounts: [VolumeMount] = []) {
+        self.name = name
+        self.image = image
+        self.env = env
+        self.volumeMounts = volumeMounts
+    }
+
+    package struct Port: Encodable, Equatable, Sendable {
+        package var name: String
+        package var containerPort: Int
+
+        package init(name: String, containerPort: Int) {
+            self.name = name
+            self.containerPort = containerPort
+        }
+    }
+}
+
+/// One environment variable: a literal, or one key of a Secret.
+package struct VariableManifest: Encodable, Equatable, Sendable {
+    package var name: String
+    package var value: String?
+    package var valueFrom: Source?
+
+    package init(_ name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
+
+    package init(_ name: String, secret: String, key: String, optional: Bool? = nil) {
+        self.name = name
+        self.valueFrom = Source(secretKeyRef: KeyReference(name: secret, key: key, optional: optional))
+    }
+
+    package struct Source: Encodable, Equatable, Sendable {
+        package var secretKeyRef: KeyReference
+    }
+
+    package struct KeyReference: Encodable, Equatable, Sendable {
+        package var name: String
+        package var key: String
+        package var optional: Bool?
+    }
+}
+
+/// All keys of a ConfigMap as variables.
+package struct EnvironmentSource: Encodable, Equatable, Sendable {
+    package var configMapRef: LocalReference
+
+    package init(configMapRef: LocalReference) { self.configMapRef = configMapRef }
+}
+
+/// Requests and limits, as Kubernetes quantities.
+package struct ResourceRequirements: Codable, Equatable, Sendable {
+    package var requests: [String: String]?
+    package var limits: [String: String]?
+
+    package init(requests: [String: String]? = nil, limits: [String: String]? = nil) {
+        self.requests = requests
+        self.limits = limits
+    }
+}
+
+/// A probe that runs a command in the container.
+package struct Probe: Encodable, Equatable, Sendable {
+    package var exec: Command
+    package var initialDelaySeconds: Int?
+    package var periodSeconds: Int?
+    package var timeoutSeconds: Int?
+    package var failureThreshold: Int?
+
+    package init(command: [String], period: Int, timeout: Int, failureThreshold: Int, initialDelay: Int? = nil) {
+        self.exec = Command(command: command)
+        self.initialDelaySeconds = initialDelay
+        self.periodSeconds = period
+        self.timeoutSeconds = timeout
+        self.failureThreshold = failureThreshold
+    }
+
+    package struct Command: Encodable, Equatable, Sendable {
+        package var command: [String]
+    }
+}
+
+package struct VolumeMount: Encodable, Equatable, Sendable {
+    package var name: String
+    package var mountPath: String
+    package var readOnly: Bool?
+
+    package init(name: String, mountPath: String, readOnly: Bool? = nil) {
+        self.name = name
+        self.mountPath = mountPath
+        self.readOnly = readOnly
+    }
+}
+
+/// One volume: a claim, keys of a Secret, a ConfigMap, or scratch space.
+package struct VolumeManifest: Encodable, Equatable, Sendable {
+    package var name: String
+    package var persistentVolumeClaim: Claim?
+    package var secret: SecretFiles?
+    package var configMap: ConfigMapFiles?
+    package var emptyDir: EmptyDir?
+
+    package init(name: String, claim: String, readOnly: Bool? = nil) {
+        self.name = name
+        self.persistentVolumeClaim = Claim(claimName: claim, readOnly: readOnly)
+    }
+
+    package init(name: String, secret: String, mode: Int? = nil) {
+        self.name = name
+        self.secret = SecretFiles(secretName: secret, defaultMode: mode)
+    }
+
+    package init(name: String, configMap: String) {
+        self.name = name
+        self.configMap = ConfigMapFiles(name: configMap)
+    }
+
+    package init(name: String, emptyDirSizeLimit: String?) {
+        self.name = name
+        self.emptyDir = EmptyDir(sizeLimit: emptyDirSizeLimit)
+    }
+
+    package struct Claim: Encodable, Equatable, Sendable {
+        package var claimName: String
+        package var readOnly: Bool?
+    }
+
+    package struct SecretFiles: Encodable, Equatable, Sendable {
+        package var secretName: String
+        package var defaultMode: Int?
+    }
+
+    package struct ConfigMapFiles: Encodable, Equatable, Sendable {
+        package var name: String
+    }
+
+    package struct EmptyDir: Encodable, Equatable, Sendable {
+        package var sizeLimit: String?
+    }
+}
+
+/// A toleration, as in the Kubernetes API.
+package struct Toleration: Codable, Equatable, Sendable {
+    package var key: String?
+    package var `operator`: String?
+    package var value: String?
+    package var effect: String?
+    package var tolerationSeconds: Int64?
+}
+
+package struct LabelSelector: Encodable, Equatable, Sendable {
+    package var matchLabels: [String: String]
+
+    package init(matchLabels: [String: String]) { self.matchLabels = matchLabels }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Reconciler
+import Resources
+
+/// Something to be asked for, because a key reads it and it can't be watched.
+enum Fetch: Hashable, Sendable {
+    /// A quorum read of an object on behalf of one reader.
+    case confirmed(asker: Key, target: Key)
+    indirect case log(LogRequest)
+    case ledger(LedgerQuestion)
+}
+
+/// What a quorum read showed.
+enum Live: Sendable {
+    case absent
+    case present(any Resource, Stamp)
+
+    init(_ object: (any Resource)?) {
+        guard let object else {
+            self = .absent
+            return
+        }
+        let metadata = object.metadata
+        self = .present(object, Stamp(uid: metadata.uid ?? "", version: Version(metadata.resourceVersion ?? "")))
+    }
+}
+
+/// Answers of the sources that are asked on demand. An answer lives as long as somebody reads it.
+///
+/// Every slot has a generation, drawn anew whenever what it may have been told has become doubtful: an answer of an
+/// earlier generation is thrown away when it arrives.
+struct Answers: Sendable {
+    struct Confirmation: Hashable, Sendable {
+        var asker: Key
+        var target: Key
+    }
+
+    struct ConfirmedSlot: Sendable {
+        /// The asker's own resourceVersion when it asked: valid for no other.
+        var askerVersion: String
+        var generation: UInt64
+        var live: Live?
+        var failures = 0
+    }
+
+    struct Slot<Value: Equatable & Sendable>: Sendable {
+        var generation: UInt64
+        var value: Value?
+        var failures = 0
+    }
+
+    var confirmed: [Confirmation: ConfirmedSlot] = [:]
+    var logs: [LogRequest: Slot<Observed<LogFacts>>] = [:]
+    var ledger: [LedgerQuestion: Slot<Observed<LedgerAnswer>>] = [:]
+
+    /// Forgets the answer to a fetch; whether there is anything to ask is decided by its slot.
+    mutating func remove(_ fetch: Fetch) {
+        switch fetch {
+        case .confirmed(let asker, let target): confirmed[Confirmation(asker: asker, target: target)] = nil
+        case .log(let request): logs[request] = nil
+        case .ledger(let question): ledger[question] = nil
+        }
+    }
+
+    /// The generation to ask for; `nil` when nobody waits for an answer.
+    func wanted(_ fetch: Fetch) -> UInt64? {
+        switch fetch {
+        case .confirmed(let asker, let target):
+            let slot = confirmed[Confirmation(asker: asker, target: target)]
+            return slot?.live == nil ? slot?.generation : nil
+        case .log(let request):
+            let slot = logs[request]
+            return slot?.value == nil ? slot?.generation : nil
+        case .ledger(let question):
+            // An answer that says that there is none is asked for again.
+            guard let slot = ledger[question] else { return nil }
+            return slot.value == nil || slot.failures > 0 ? slot.generation : nil
+        }
+    }
+}

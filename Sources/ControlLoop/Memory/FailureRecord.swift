@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Reconciler
+import Resources
+import Seams
+
+/// What of a decision failed.
+enum FailedStep: Equatable, Sendable {
+    case status
+    case effect(Effect)
+}
+
+/// How a key's pass failed, and until when the same is not tried again.
+///
+/// Flow: recorded when a step fails. Until `notBefore` it stays visible and the step is not sent again, however often
+/// the key is woken meanwhile. It goes when that step succeeds, or with the first pass after `notBefore` that succeeds
+/// without it; a behaviour which had held the step back is then run once more without a failure to see. If the same
+/// fails again soon after, it goes on counting.
+struct FailureRecord: Sendable {
+    var step: FailedStep
+    var failure: Failure
+    var notBefore: Uptime
+    var lastAt: Uptime
+    /// Over, and kept only to go on counting.
+    var isPast = false
+
+    /// How long a failure that is over is remembered.
+    static let memory: Milliseconds = 600_000
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import KubeClient
+import Reconciler
+import Resources
+import Seams
+
+/// Everything that the loop knows, as one value behind one lock.
+///
+/// That is what makes "read and subscribe" and "change and wake" each one step: nothing can change between a read and
+/// its subscription. All of it is synchronous; whoever must be told is told after the lock is open again (`Rings`).
+struct Memory: Sendable {
+    /// What becomes due at some moment.
+    enum Due: Hashable, Sendable {
+        case pass(Key)
+        case fetch(Fetch)
+    }
+
+    /// Who must be told after the lock is open.
+    struct Rings: Sendable {
+        var work = 0
+        var fetches = 0
+        var notices = 0
+        var timers = false
+        var synced = false
+    }
+
+    var kinds = KindTable()
+    /// By kind number; `nil` for kinds that are only read by quorum.
+    var shelves: [Shelf?] = []
+    var subscriptions = Subscriptions()
+    var answers = Answers()
+    var work = KeyedQueue<Key>()
+    var fetches = KeyedQueue<Fetch>()
+    var timers = Timers<Due>()
+    var failures: [Key: FailureRecord] = [:]
+    var announcements: [Announcement] = []
+    private var serial: UInt64 = 0
+    /// The moment that the timer task sleeps for.
+    private var armed: Timers<Due>.Moment?
+    private var rings = Rings()
+
+    /// The next number of a count that only ever rises.
+    mutating func nextSerial() -> UInt64 {
+        serial += 1
+        return serial
+    }
+
+    mutating func watch(_ watched: WatchedKind) -> Int {
+        let number = kinds.add(watched.kind)
+        while shelves.count <= number { shelves.append(nil) }
+        shelves[number] = Shelf(selector: watched.selector, namespace: watched.namespace)
+        return number
+    }
+
+    func shelf(_ kind: Int) -> Shelf? { kind < shelves.count ? shelves[kind] : nil }
+
+    var isSynced: Bool { shelves.allSatisfy { $0?.isSynced ?? true } }
+
+    // MARK: Who must be told
+
+    /// What has gathered since this was last called.
+    mutating func takeRings() -> Rings {
+        var taken = rings
+        taken.timers = timers.earliest != armed
+        rings = Rings()
+        return taken
+    }
+
+    /// The moment to sleep for; it is remembered, so that only another one rings.
+    mutating func arm() -> Timers<Due>.Moment? {
+        armed = timers.earliest
+        return armed
+    }
+
+    mutating func wake(_ key: Key) {
+        if work.add(key) { rings.work += 1 }
+    }
+
+    mutating func finishWork(_ key: Key) {
+        if work.finish(key) { rings.work += 1 }
+    }
+
+    mutating func wake(readersOf topic: Topic) {
+        for key in subscriptions.readers(of: topic) { wake(key) }
+    }
+
+    mutating func request(_ fetch: Fetch) {
+        if fetches.add(fetch) { rings.fetches += 1 }
+    }
+
+    mutating func finishFetch(_ fetch: Fetch) {
+        if fetches.finish(fetch) { rings.fetches += 1 }
+    }
+
+    mutating func announce(_ announcement: Announcement) {
+        announcements.append(announcement)
+        rings.notices += 1
+    }
+
+    /// Makes everything due whose moment has come.
+    mutating func fire(at now: Uptime) {
+        for due in timers.takeDue(at: now) {
+            switch due {
+            case .fetch(let fetch): request(fetch)
+            case .pass(let key):
+                // Time is a reason to look again: quorum reads of before don't count.
+                for case .confirmed(let target) in subscriptions.topics(of: key) { doubt(key, target) }
+                wake(key)
+            }
+        }
+    }
+
+    // MARK: Objects
+
+    /// Takes in an object: the watch's, an own write's answer, or a quorum read's.
+    mutating func store(_ object: any Resource, from origin: Shelf.Origin, kind: Int) {
+        let key = Key(kind: kind, namespace: object.metadata.namespace ?? "", name: object.metadata.name)
+        guard kind < shelves.count, shelves[kind] != nil else {
+            noteQuorum(key, Live(object))
+            return
+        }
+        if let change = shelves[kind]?.put(object, from: origin) { apply(change, kind: kind) }
+    }
+
+    mutating func markUnreadable(_ object: UndecodableObject, kind: Int) {
+        if let change = shelves[kind]?.markUnreadable(object) { apply(change, kind: kind) }
+    }
+
+    mutating func remove(_ object: any Resource, from origin: Shelf.Origin, kind: Int) {
+        let metadata = object.metadata
+        remove(
+            ObjectName(namespace: metadata.namespace ?? "", name: metadata.name),
+            Stamp(uid: metadata.uid ?? "", version: Version(metadata.resourceVersion ?? "")), from: origin, kind: kind)
+    }
+
+    mutating func remove(_ name: ObjectName, _ stamp: Stamp, from origin: Shelf.Origin, kind: Int) {
+        if let change = shelves[kind]?.remove(name, stamp, from: origin) { apply(change, kind: kind) }
+    }
+
+    /// Our own delete of this incarnation is done and it is gone.
+    mutating func bury(_ seen: Seen) {
+        guard let key = kinds.key(seen.ref) else { return }
+        let serial = nextSerial()
+        let name = ObjectName(namespace: key.namespace, name: key.name)
+        guard key.kind < shelves.count, shelves[key.kind] != nil else {
+            noteQuorum(key, .absent)
+            return
+        }
+        if let change = shelves[key.kind]?.bury(name, uid: seen.uid, serial: serial) { apply(change, kind: key.kind) }
+    }
+
+    /// Takes a whole list.
+    /// - Returns: Whether it was taken; not when it is older than what is known.
+    mutating func replace(
+        _ objects: [any Resource], _ broken: [UndecodableObject], at version: String, begunAt serial: UInt64, kind: Int
+    ) -> Bool {
+        let wasSynced = isSynced
+        guard let changes = shelves[kind]?.replace(objects, broken, at: Version(version), begunAt: serial) else {
+            return false
+        }
+        for change in changes { apply(change, kind: kind) }
+        if !wasSynced, isSynced { rings.synced = true }
+        return true
+    }
+
+    private mutating func apply(_ change: Shelf.Change, kind: Int) {
+        let key = Key(kind: kind, namespace: change.name.namespace, name: change.name.name)
+        wake(readersOf: .object(key))
+        for slot in change.slots {
+            wake(readersOf: .labelled(LabelQuery(kind: kind, namespace: slot.namespace, pair: slot.pair)))
+        }
+        if change.isUnreadable {
+            for reader in subscriptions.readersOfLabels(kind: kind, namespace: key.namespace) { wake(reader) }
+        }
+        for asker in subscriptions.readers(of: .confirmed(key)) { reconsider(asker, key, change) }
+        if kinds.entries[kind].behavior != nil { wake(key) }
+    }
+}

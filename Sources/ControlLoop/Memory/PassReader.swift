@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Reconciler
+import Resources
+
+/// The reader of one pass. It holds the loop's memory while a snapshot is built (the lock is closed), answers from it,
+/// and notes every read: that list becomes the key's subscriptions.
+struct PassReader: Reader {
+    let settings: Settings
+    private(set) var memory: Memory
+    private(set) var topics: [Topic] = []
+    /// Kinds that were read and are not watched here: a mistake in the wiring.
+    private(set) var unwatched: [ResourceKind] = []
+    private let asker: Key
+    private let askerVersion: String
+    private var noted: Set<Topic> = []
+
+    init(lent memory: consuming Memory, to asker: Key, at askerVersion: String, settings: Settings) {
+        self.memory = memory
+        self.asker = asker
+        self.askerVersion = askerVersion
+        self.settings = settings
+    }
+
+    mutating func object<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R> {
+        let key = Key(kind: memory.kinds.number(of: type), namespace: namespace, name: name)
+        note(.object(key))
+        guard let shelf = watched(R.self, key.kind, namespace), shelf.isSynced else { return .unknown }
+        switch shelf.held[ObjectName(namespace: namespace, name: name)] {
+        case nil, .buried: return .absent(confirmed: false)
+        case .unreadable: return .unknown
+        case .present(let object, _): return (object as? R).map { .present($0) } ?? .unknown
+        }
+    }
+
+    mutating func objects<R: Resource>(
+        _ type: R.Type, _ namespace: String, labelled label: String, _ value: String
+    ) -> Observed<[R]> {
+        let kind = memory.kinds.number(of: type)
+        let pair = LabelPair(label, value)
+        note(.labelled(LabelQuery(kind: kind, namespace: namespace, pair: pair)))
+        guard let shelf = watched(R.self, kind, namespace), shelf.isSynced,
+            let objects = memory.shelves[kind]?.objects(namespace, pair)
+        else { return .unknown }
+        return .present(objects.compactMap { $0 as? R })
+    }
+
+    mutating func confirmed<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R> {
+        let key = Key(kind: memory.kinds.number(of: type), namespace: namespace, name: name)
+        note(.confirmed(key))
+        switch memory.confirmed(key, by: asker, at: askerVersion) {
+        case nil: return .unknown
+        case .absent?: return .absent(confirmed: true)
+        case .present(let object, let stamp)?:
+            // The cache may have heard more of this incarnation since.
+            if case .present(let cached, let now)? = memory.shelf(key.kind)?.held[
+                ObjectName(namespace: namespace, name: name)],
+                now.uid == stamp.uid, now.version.order(to: stamp.version) == .later, let cached = cached as? R
+            {
+                return .present(cached)
+            }
+            return (object as? R).map { .present($0) } ?? .unknown
+        }
+    }
+
+    mutating func log(of pod: Seen, container: String, as format: LogFormat) -> Observed<LogFacts> {
+        let request = LogRequest(
+            namespace: pod.ref.namespace, pod: pod.ref.name, podUID: pod.uid, container: container, format: format)
+        note(.log(request))
+        return memory.log(request)
+    }
+
+    mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer> {
+        note(.ledger(question))
+        return memory.ledger(question)
+    }
+
+    mutating func lastFailure() -> Failure? {
+        guard let record = memory.failures[asker], !record.isPast else { return nil }
+        return record.failure
+    }
+
+    /// Gives the memory back, with the subscriptions in it.
+    consuming func finish() -> Memory {
+        var memory = memory
+        memory.subscribe(asker, to: topics)
+        return memory
+    }
+
+    private mutating func note(_ topic: Topic) {
+        if noted.insert(topic).inserted { topics.append(topic) }
+    }
+
+    private mutating func watched<R: Resource>(_ type: R.Type, _ kind: Int, _ namespace: String) -> Shelf? {
+        guard let shelf = memory.shelf(kind), shelf.namespace == nil || shelf.namespace == namespace else {
+            unwatched.append(R.resourceKind)
+            return nil
+        }
+        return shelf
+    }
+}

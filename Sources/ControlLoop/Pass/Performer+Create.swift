@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import KubeClient
+import Reconciler
+import Resources
+import Seams
+
+extension Performer {
+    func create(_ child: Child) async throws {
+        switch child {
+        case .claim(let manifest): try await post(manifest, as: PersistentVolumeClaim.self)
+        case .statefulSet(let manifest): try await post(manifest, as: StatefulSet.self)
+        case .service(let manifest): try await post(manifest, as: Service.self)
+        case .job(let manifest): try await post(manifest, as: Job.self)
+        case .configMap(let manifest): try await post(manifest, as: ConfigMap.self)
+        case .restoreRun(let manifest): try await post(manifest, as: RestoreRun.self)
+        }
+    }
+
+    /// Keeps an entry in the controller's own namespace until the ledger is back.
+    func spool(_ entry: LedgerEntry) async throws {
+        let namespace = loop.configuration.settings.controllerNamespace
+        let manifest: ConfigMapManifest
+        do { manifest = try SpoolBehavior.manifest(entry, in: namespace) } catch {
+            throw StepFailure(
+                trouble: Trouble(
+                    reason: "Unencodable", message: "the entry can't be written as JSON", disposition: .terminal))
+        }
+        try await post(manifest, as: ConfigMap.self)
+    }
+
+    /// "Exists already" ends the pass, since the effects after it may rely on the object being ours: whether it is,
+    /// the next snapshot tells, from a quorum read that is made here.
+    private func post<M: Manifest, R: Resource>(_ manifest: M, as type: R.Type) async throws {
+        do {
+            try loop.hold.check()
+            let object = try await loop.client.create(manifest, as: type)
+            loop.update { memory in
+                let kind = memory.kinds.number(of: type)
+                memory.store(object, from: .answer, kind: kind)
+            }
+        } catch let error as APIError where error.code == .alreadyExists {
+            loop.note(
+                .info, LoopEvents.existsAlready, ["object": manifest.ref.description, "pass": pass])
+            let metadata = manifest.metadata
+            let object = try await loop.client.get(type, metadata.namespace, metadata.name)
+            loop.update { memory in
+                let kind = memory.kinds.number(of: type)
+                memory.learned(Key(kind: kind, namespace: metadata.namespace, name: metadata.name), Live(object))
+            }
+            throw error
+        } catch let error as APIError where error.code == .notFound {
+            // It is the namespace that is not there.
+            throw StepFailure(
+                trouble: Trouble(reason: error.reason, message: error.message, disposition: .retry(after: nil)))
+        } catch let error as APIError where error.isDone {
+            // It was made; what the server answered can't be read. The watch will tell.
+            return
+        }
+    }
+
+    /// Makes a Secret. Its values are drawn here, sent once and never read back; one that exists already is fine, since
+    /// then that one is what everybody uses.
+    func make(_ recipe: SecretRecipe) async throws {
+        let ref = Ref(secretKind, recipe.metadata.namespace, recipe.metadata.name)
+        let password = Self.base64url(loop.entropy.secret(bytes: recipe.passwordBytes, for: "secret/\(ref)"))
+        let manifest = SecretManifest(
+            metadata: recipe.metadata, stringData: ["username": recipe.username, "password": password])
+        do {
+            try loop.hold.check()
+            try await loop.client.create(manifest)
+        } catch let error as APIError where error.code == .alreadyExists {
+            loop.note(.info, LoopEvents.existsAlready, ["object": ref.description, "pass": pass])
+        } catch let error as APIError where error.code == .notFound {
+            throw StepFailure(
+                trouble: Trouble(reason: error.reason, message: error.message, disposition: .retry(after: nil)))
+        }
+    }
+
+    /// Without padding.
+    static func base64url(_ bytes: [UInt8]) -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".unicodeScalars)
+        var text = String.UnicodeScalarView()
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let group = bytes[start..<min(start + 3, bytes.count)]
+            var bits: UInt32 = 0
+            for index in 0..<3 {
+                bits = bits << 8 | (index < group.count ? UInt32(group[group.startIndex + index]) : 0)
+            }
+            for index in 0...group.count { text.append(alphabet[Int(bits >> UInt32(18 - 6 * index)) & 63]) }
+        }
+        return String(text)
+    }
+
+    /// An effect in words, as failures and logs name it. The same for the same effect.
+    static func words(for effect: Effect) -> String {
+        switch effect {
+        case .create(let child): "create \(child.ref)"
+        case .makeSecret(let recipe): "create Secret \(recipe.metadata.namespace)/\(recipe.metadata.name)"
+        case .changeTemplate(let seen, _): "change the template of \(seen.ref)"
+        case .scale(let seen, let replicas): "scale \(seen.ref) to \(replicas)"
+        case .setFinalizers(let seen, _): "set the finalizers of \(seen.ref)"
+        case .delete(let seen): "delete \(seen.ref)"
+        case .record(let entry): "record \(entry.status) of run \(entry.namespace)/\(entry.name) in the ledger"
+        case .spool(let entry): "spool \(entry.status) of run \(entry.namespace)/\(entry.name)"
+        }
+    }
+}
+
+extension APIError {
+    /// The call took place, and only its answer can't be read.
+    fileprivate var isDone: Bool { code == .undecodable && (200..<300).contains(httpStatus ?? 0) }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import KubeClient
+import Resources
+import Seams
+
+/// What an informer watches.
+struct InformerScope: Sendable {
+    /// The kind's number.
+    var kind: Int
+    var selector: LabelPair?
+    var namespace: String?
+}
+
+/// Keeps one shelf of the cache in step with the API server.
+///
+/// Flow: a consistent list; then a watch from its resourceVersion, resumed from the last event or bookmark whenever it
+/// ends; a new list when that position has expired. Errors are waited out with a growing pause, forever: what is known
+/// stays known meanwhile.
+///
+/// Guarantees: no event between the list and the watch is missed; a list older than what has been seen is not taken.
+/// An object that can't be decoded is marked as such and stops no other.
+struct Informer<R: Resource>: Sendable {
+    let loop: Loop
+    let scope: InformerScope
+
+    /// So many lists in a row may be older than what was seen; then the loop starts afresh.
+    private static var patience: Int { 10 }
+
+    /// Runs until the task is cancelled.
+    /// - Throws: `CancellationError`; `LoopEnded.timeWentBack`.
+    func run() async throws {
+        while true {
+            let version = try await list()
+            try await watch(from: version)
+        }
+    }
+
+    private var kindName: String { R.resourceKind.kind }
+    private var selector: String? { scope.selector.map { "\($0.label)=\($0.value)" } }
+
+    /// Lists until a list is taken.
+    /// - Returns: Its resourceVersion.
+    private func list() async throws -> String {
+        var failures = 0
+        var backInTime = 0
+        while true {
+            let serial = loop.update { $0.nextSerial() }
+            do {
+                let result = try await loop.client.list(R.self, namespace: scope.namespace, selector: selector)
+                if take(result, begunAt: serial) { return result.resourceVersion }
+                backInTime += 1
+                loop.note(.warning, LoopEvents.listWentBack, ["kind": kindName])
+                if backInTime >= Self.patience { throw LoopEnded.timeWentBack(kind: kindName) }
+            } catch let error as APIError {
+                try Task.checkCancellation()
+                note(error, LoopEvents.listFailed)
+            }
+            failures += 1
+            try await pause(failures, "list")
+        }
+    }
+
+    private func take(_ result: ListResult<R>, begunAt serial: UInt64) -> Bool {
+        let scope = scope
+        let isTaken = loop.update { memory in
+            memory.replace(
+                result.items, result.undecodable, at: result.resourceVersion, begunAt: serial, kind: scope.kind)
+        }
+        guard isTaken else { return false }
+        for object in result.undecodable { note(object) }
+        loop.note(
+            .info, LoopEvents.listed,
+            ["kind": kindName, "objects": "\(result.items.count)", "unreadable": "\(result.undecodable.count)"])
+        return true
+    }
+
+    /// Watches until the position has expired.
+    private func watch(from version: String) async throws {
+        var position = version
+        var failures = 0
+        while true {
+            let began = loop.time.uptime
+            let start = position
+            do {
+                try await follow(&position)
+                failures = 0
+                // A server that hangs up at once every time must not be called without a pause.
+                if position == start, loop.time.uptime.since(began) < 1_000 { failures = 1 }
+            } catch let error as APIError {
+                try Task.checkCancellation()
+                if error.code == .expired || error.code == .lineTooLong || error.code == .undecodable {
+                    // The position is too old, or an event can't be got past: only a list goes on from here.
+                    loop.note(.info, LoopEvents.watchExpired, ["kind": kindName, "reason": error.code.rawValue])
+                    if error.code != .expired { try await pause(1, "watch") }
+                    return
+                }
+                failures = position == start ? failures + 1 : 1
+                note(error, LoopEvents.watchFailed)
+            }
+            if failures > 0 { try await pause(failures, "watch") }
+        }
+    }
+
+    /// One watch, up to its regular end.
+    private func follow(_ position: inout String) async throws {
+        // Spread, so that not all watches of all kinds end at once.
+        let serverTimeout = 300 + Int(loop.entropy.below(300, for: "watch length/\(kindName)"))
+        var stream = try await loop.client.watch(
+            R.self, namespace: scope.namespace, selector: selector, from: position, serverTimeout: serverTimeout)
+        defer { stream.close() }
+        while let event = try await stream.next() {
+            hear(event)
+            if !event.resourceVersion.isEmpty { position = event.resourceVersion }
+        }
+        try Task.checkCancellation()
+    }
+
+    private func hear(_ event: WatchEvent<R>) {
+        let kind = scope.kind
+        switch event {
+        case .added(let object), .modified(let object):
+            loop.update { $0.store(object, from: .watch, kind: kind) }
+        case .deleted(let object):
+            loop.update { $0.remove(object, from: .watch, kind: kind) }
+        case .bookmark(let version):
+            loop.update { $0.shelves[kind]?.advance(to: Version(version)) }
+        case .undecodable(let object, .deleted):
+            let name = ObjectName(namespace: object.ref.namespace, name: object.ref.name)
+            let stamp = Stamp(uid: object.uid, version: Version(object.resourceVersion))
+            loop.update { $0.remove(name, stamp, from: .watch, kind: kind) }
+        case .undecodable(let object, _):
+            loop.update { $0.markUnreadable(object, kind: kind) }
+            note(object)
+        }
+    }
+
+    private func pause(_ failures: Int, _ what: String) async throws {
+        let wait = Backoff.watch.wait(failures: failures, entropy: loop.entropy, for: "\(what) backoff/\(kindName)")
+        try await loop.time.sleep(until: loop.time.uptime.adding(wait), for: .watchReconnect)
+    }
+
+    private func note(_ error: APIError, _ event: String) {
+        let trouble = Loop.trouble(error)
+        loop.note(.warning, event, ["kind": kindName, "reason": trouble.reason, "message": trouble.message])
+    }
+
+    private func note(_ object: UndecodableObject) {
+        loop.note(
+            .error, LoopEvents.undecodable, ["object": object.ref.description, "message": object.message])
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import JSON
+package import Resources
+package import Seams
+
+/// Requests to the API server as values. Every name is checked before it becomes part of a path.
+///
+/// All of them throw `APIError` with code `invalidRequest`: a name that is none, or a `Seen` without uid or
+/// resourceVersion, whose precondition would silently hold for everything.
+package enum APIRequest {
+    /// A quorum read.
+    package static func get(_ ref: Ref) throws(APIError) -> HTTPRequest {
+        HTTPRequest(.get, try RequestTarget(ref).text, headers: headers)
+    }
+
+    /// A consistent list: no resourceVersion, which never goes back in time.
+    /// - Parameters:
+    ///   - namespace: `nil` for all namespaces, and for cluster-scoped kinds.
+    ///   - limit: The most items in the answer; `nil` for all at once.
+    ///   - continuation: From the page before.
+    package static func list(
+        _ kind: ResourceKind, namespace: String?, selector: String? = nil, limit: Int? = nil,
+        continuation: String? = nil
+    ) throws(APIError) -> HTTPRequest {
+        var target = try RequestTarget(kind, namespace: namespace)
+        target.add("labelSelector", selector)
+        target.add("limit", limit.map { String($0) })
+        target.add("continue", continuation)
+        return HTTPRequest(.get, target.text, headers: headers)
+    }
+
+    /// A watch from just after `resourceVersion`, with bookmarks.
+    /// - Parameters:
+    ///   - serverTimeout: After how many seconds the server ends it.
+    ///   - idleTimeout: How long it may stay silent. Bookmarks come about once a minute.
+    package static func watch(
+        _ kind: ResourceKind, namespace: String?, selector: String? = nil, from resourceVersion: String,
+        serverTimeout: Int, idleTimeout: Milliseconds?
+    ) throws(APIError) -> HTTPRequest {
+        // Unset or "0" would be served from any point in time, and begin with synthetic ADDED events.
+        guard !resourceVersion.isEmpty, resourceVersion != "0" else {
+            throw APIError(.invalidRequest, "a watch needs the resourceVersion of a list")
+        }
+        var target = try RequestTarget(kind, namespace: namespace)
+        target.add("watch", "true")
+        target.add("allowWatchBookmarks", "true")
+        target.add("resourceVersion", resourceVersion)
+        target.add("labelSelector", selector)
+        target.add("timeoutSeconds", String(serverTimeout))
+        return HTTPRequest(.get, target.text, headers: headers, idleTimeout: idleTimeout)
+    }
+
+    package static func create(_ manifest: some Manifest) throws(APIError) -> HTTPRequest {
+        // The target of a create is the collection; the name stands in the body. It is checked all the same.
+        _ = try RequestTarget(manifest.ref)
+        let namespace = manifest.metadata.namespace
+        var target = try RequestTarget(type(of: manifest).resourceKind, namespace: namespace.isEmpty ? nil : namespace)
+        target.add("fieldManager", fieldManager)
+        return HTTPRequest(
+            .post, target.text, headers: headers + [contentType], body: try encoded(TypedManifest(manifest)))
+    }
+
+    /// Replaces the whole status of the incarnation that was read, and nothing else of it.
+    package static func replaceStatus(
+        of seen: Seen, with status: some Encodable & Sendable
+    ) throws(APIError) -> HTTPRequest {
+        let body = ObjectBody(
+            apiVersion: seen.ref.kind.apiVersion, kind: seen.ref.kind.kind, metadata: try ObjectMark(seen),
+            status: status)
+        return try put(body, to: seen.ref, subresource: "status")
+    }
+
+    package static func scale(_ seen: Seen, to replicas: Int) throws(APIError) -> HTTPRequest {
+        let body = ScaleBody(metadata: try ObjectMark(seen), spec: ScaleBody.Spec(replicas: replicas))
+        return try put(body, to: seen.ref, subresource: "scale")
+    }
+
+    /// A patch, whose body carries its own precondition.
+    /// - Parameter subresource: `status`, `scale` or `nil` for the object itself.
+    package static func patch(_ ref: Ref, _ patch: Patch, subresource: String? = nil) throws(APIError) -> HTTPRequest {
+        var target = try RequestTarget(ref, subresource: subresource)
+        target.add("fieldManager", fieldManager)
+        let type = HTTPHeader("Content-Type", patch.format.rawValue)
+        return HTTPRequest(.patch, target.text, headers: headers + [type], body: patch.body)
+    }
+
+    /// Deletes the incarnation that was read, if it still is as it was read.
+    package static func delete(_ seen: Seen, propagation: Propagation) throws(APIError) -> HTTPRequest {
+        let mark = try ObjectMark(seen)
+        let body = DeleteBody(
+            preconditions: DeleteBody.Preconditions(uid: mark.uid, resourceVersion: mark.resourceVersion),
+            propagationPolicy: propagation.rawValue)
+        return HTTPRequest(
+            .delete, try RequestTarget(seen.ref).text, headers: headers + [contentType], body: try encoded(body))
+    }
+
+    package static func log(_ pod: Ref, _ options: LogOptions) throws(APIError) -> HTTPRequest {
+        var target = try RequestTarget(pod, subresource: "log")
+        target.add("container", options.container)
+        target.add("limitBytes", String(max(1, options.limitBytes)))
+        target.add("tailLines", options.tailLines.map { String($0) })
+        target.add("timestamps", options.timestamps ? "true" : nil)
+        target.add("previous", options.previous ? "true" : nil)
+        // A log is text; an error about it is JSON.
+        return HTTPRequest(.get, target.text, headers: [HTTPHeader("Accept", "application/json, */*"), userAgent])
+    }
+
+    static let fieldManager = "reprise"
+    private static let userAgent = HTTPHeader("User-Agent", "reprise")
+    private static let contentType = HTTPHeader("Content-Type", "application/json")
+    private static let headers = [HTTPHeader("Accept", "application/json"), userAgent]
+
+    private static func put(_ body: some Encodable, to ref: Ref, subresource: String) throws(APIError) -> HTTPRequest {
+        var target = try RequestTarget(ref, subresource: subresource)
+        target.add("fieldManager", fieldManager)
+        return HTTPRequest(.put, target.text, headers: headers + [contentType], body: try encoded(body))
+    }
+}
+
+/// What becomes of an object's dependents when it is deleted. Always said: a Job's default is to orphan its pods.
+package enum Propagation: String, Hashable, Sendable {
+    case background = "Background"
+    case foreground = "Foreground"
+    case orphan = "Orphan"
+}
+
+/// Which part of which log.
+package struct LogOptions: Hashable, Sendable {
+    package var container: String
+    /// The most bytes of the answer, counted from its beginning.
+    package var limitBytes: Int
+    package var tailLines: Int?
+    package var timestamps: Bool
+    /// The container's previous run.
+    package var previous: Bool
+
+    package init(
+        container: String, limitBytes: Int, tailLines: Int? = nil, timestamps: Bool = false, previous: Bool = false
+    ) {
+        self.container = container
+        self.limitBytes = limitBytes
+        self.tailLines = tailLines
+        self.timestamps = timestamps
+        self.previous = previous
+    }
+}

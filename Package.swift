@@ -15,6 +15,10 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
+}
+
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
@@ -59,6 +63,26 @@ let package = Package(
                 "CMicrohttpd", "ControlLoop", "Curl", "JSON", "KubeClient", "Ledger", "Reconciler", "Resources", "Seams",
             ]),
         program("agent", ["CLZ4", "Catalog", "Curl", "Digest", "Frames", "JSON", "ObjectStore", "Resources"]),
+
+        // Stand-ins for tests: a deterministic executor, a model of the API server, a model of the ledger.
+        .target(
+            name: "TestSupport",
+            dependencies: ["ControlLoop", "Digest", "Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams"],
+            path: "Tests/TestSupport", swiftSettings: swiftSettings),
+        tests("ResourcesTests", ["Resources"]),
+        tests("JSONTests", ["JSON"]),
+        tests("FramesTests", ["CZlib", "Digest", "Frames", "JSON"]),
+        tests("ReconcilerTests", ["JSON", "Reconciler", "Resources"]),
+        tests("KubeClientTests", ["JSON", "KubeClient", "Resources", "Seams"]),
+        tests("LedgerTests", ["Ledger", "Postgres", "Resources", "Seams", "TestSupport"]),
+        tests(
+            "ControlLoopTests", ["ControlLoop", "Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams"]),
+        tests(
+            "SimulationTests",
+            [
+                "ControlLoop", "Digest", "Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams", "TestSupport",
+            ]),
+        tests("CurlTests", ["Curl", "Resources", "Seams"], exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -75,8 +75,11 @@ unpack_packages() { # ROOT PACKAGE...
   done
 }
 
-postgres_files() { # ROOT BASE: what is ours in the PostgreSQL layer
-  local root=$1 base=$2 file walg
+# What is ours, in a thin layer of its own: it changes every day, the packages do not. Prints the path of the layer.
+files_layer() { # BASE
+  local base=$1 root out=$LAYERS/files.tar file walg
+  root=$(mktemp -d "$LAYERS/.files-XXXXXX")
+  chmod 755 "$root" # it becomes the / of the image
   for file in passwd group shadow; do
     mkdir -p "$root/etc"
     tar -xOf "$base" "./etc/$file" >"$root/etc/$file"
@@ -84,10 +87,10 @@ postgres_files() { # ROOT BASE: what is ours in the PostgreSQL layer
   echo 'postgres:x:999:999:PostgreSQL:/var/lib/postgresql:/bin/sh' >>"$root/etc/passwd"
   echo 'postgres:x:999:' >>"$root/etc/group"
   echo 'postgres:*:19000:0:99999:7:::' >>"$root/etc/shadow"
-  rm -rf "$root/etc/postgresql" "$root/var/lib/postgresql"
+  chmod 644 "$root"/etc/{passwd,group}
+  chmod 640 "$root/etc/shadow"
   install -d "$root/usr/local/bin"
-  install -d -o 999 -g 999 "$root"/etc/postgresql{,/conf.d} "$root"/var/{lib,run}/postgresql "$root/run/postgresql"
-  rm -rf "$root/var/run" # a link in the base
+  install -d -o 999 -g 999 "$root"/etc/postgresql{,/conf.d} "$root/var/lib/postgresql" "$root/run/postgresql"
   install -o 999 -g 999 -m 644 "$SOURCE/postgresql.conf" "$SOURCE/pg_hba.conf" "$root/etc/postgresql/"
   install -m 755 "$SOURCE/entrypoint.sh" "$root/usr/local/bin/entrypoint.sh"
   if walg=$(command -v wal-g); then
@@ -97,6 +100,9 @@ postgres_files() { # ROOT BASE: what is ours in the PostgreSQL layer
     install -m 644 "$SOURCE/wal_g_stand_in_backups.py" "$root/usr/local/bin/"
     ln -s wal-g-stand-in "$root/usr/local/bin/wal-g"
   fi
+  tar --numeric-owner --sort=name --format=gnu --mtime=@1767225600 -C "$root" -cf "$out" .
+  rm -rf "$root"
+  printf '%s' "$out"
 }
 
 check_libraries() { # BASE LAYER PROGRAM...: does every program find its libraries?
@@ -116,9 +122,7 @@ postgres_layer() { # BASE: prints the path of the PostgreSQL layer
   local base=$1 key out root bin=usr/lib/postgresql/$POSTGRES_MAJOR
   key=$({
     printf '%s\n' "$base" "${POSTGRES_PACKAGES[@]}"
-    declare -f unpack_packages postgres_files prune postgres_layer
-    cat "$SOURCE"/{entrypoint.sh,postgresql.conf,pg_hba.conf,wal-g-stand-in,wal_g_stand_in_backups.py}
-    command -v wal-g || true
+    declare -f unpack_packages prune postgres_layer
   } | key_of)
   out=$LAYERS/postgres-$key.tar
   if [ ! -s "$out" ]; then
@@ -131,7 +135,7 @@ postgres_layer() { # BASE: prints the path of the PostgreSQL layer
     rm -rf "$root/$bin"/lib/{bitcode,llvmjit*} "$root/usr/share/postgresql/$POSTGRES_MAJOR/man" \
       "$root"/usr/lib/python3.11/{lib2to3,distutils,idlelib,pydoc_data,unittest,ensurepip,turtledemo,tkinter} \
       "$root"/usr/lib/systemd "$root"/etc/{init.d,logrotate.d}
-    postgres_files "$root" "$base"
+    rm -rf "$root/etc/postgresql" "$root/var/lib/postgresql" "$root/var/run" # the last one is a link in the base
     # What the packages' maintainer scripts would do: without it the stand-in's start takes twice as long.
     /usr/bin/python3 -m compileall -q "$root"/usr/lib/python3.11 -s "$root" || true
     check_libraries "$base" "$root" "/$bin"/bin/{postgres,psql,pg_ctl,pg_controldata,pg_waldump,initdb,pg_isready} \
@@ -182,12 +186,13 @@ postgres_config() { # ENV_ENTRY...: the image configuration; the contract of the
 }
 
 build_postgres() {
-  local base layer key name=docker.io/reprise/postgres-walg:$POSTGRES_MAJOR out=$IMAGE_DIR/postgres-walg.tar parts
+  local base layer files key name=docker.io/reprise/postgres-walg:$POSTGRES_MAJOR out=$IMAGE_DIR/postgres-walg.tar parts
   base=$(base_layer)
   layer=$(postgres_layer "$base")
+  files=$(files_layer "$base")
   key=$({
     printf '%s\n' "$base" "$layer"
-    cat "$HACK_DIR/mkimage.py"
+    cat "$files" "$HACK_DIR/mkimage.py"
     declare -f postgres_config build_postgres merge_archives
   } | key_of)
   if [ -s "$out" ] && [ "$(cat "$LAYERS/postgres-walg.key" 2>/dev/null)" = "$key" ]; then
@@ -198,13 +203,14 @@ build_postgres() {
   variant() { # FILE NAME ENV_ENTRY...
     local file=$1 tag=$2
     shift 2
-    "$HACK_DIR/mkimage.py" "$parts/$file" "$tag" --config "$(postgres_config "$@")" "$base" "$layer" >/dev/null
+    "$HACK_DIR/mkimage.py" "$parts/$file" "$tag" --config "$(postgres_config "$@")" "$base" "$layer" "$files" >/dev/null
   }
   variant plain.tar "$name"
   variant initdb.tar "$name-initdb" REPRISE_TEST_IGNORE_CLONE=1
   variant other.tar "$name-other-backup" REPRISE_TEST_FETCH=OLDEST
   merge_archives "$out" "$parts"/{plain,initdb,other}.tar
   rm -rf "$parts"
+  find "$LAYERS" -maxdepth 1 -name '*-*.tar' -mtime +7 -not -path "$base" -not -path "$layer" -delete
   echo "$key" >"$LAYERS/postgres-walg.key"
   step "$out: $(du -m "$out" | cut -f1) MB, $name and its variants -initdb, -other-backup"
 }

@@ -65,6 +65,9 @@ enum LoopEvents {
     /// Warning. Fields: object, pass. A decision wants to be woken in the past.
     static let wakeInPast = "wake in the past"
 
+    /// Error. Fields: object, pass. A behaviour writes one status after another without end; it is made to pause.
+    static let circling = "status written in circles"
+
     // Sources
     /// Warning. Fields: reason, message, what.
     static let fetchFailed = "fetch failed"

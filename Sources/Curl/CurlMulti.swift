@@ -6,8 +6,8 @@ internal import Seams
 /// A libcurl multi handle: a set of transfers and the connections they share. Belongs to the loop's thread.
 ///
 /// An HTTP/2 connection that went dead (no answer within a deadline) goes on attracting requests in libcurl 7.88, and
-/// below its cap `CURLOPT_FRESH_CONNECT` does not help. So a multi handle with such a connection is retired: new
-/// requests go to another one, those on their way end on this one, and with the last of them it is freed.
+/// at the connection cap `CURLOPT_FRESH_CONNECT` does not help. So a multi handle with such a connection is retired:
+/// new requests go to another one, those on their way end on this one, and with the last of them it is freed.
 final class CurlMulti {
     struct Options {
         /// At most this many connections; the rest of the requests wait. 0: as many as there are requests.

@@ -4,7 +4,7 @@ internal import CCurl
 package import Seams
 
 extension EventLoop {
-    /// Returns at or soon after the moment, at once when it has passed. Goes on counting while the machine is suspended.
+    /// Returns at or soon after the moment, at once when it has passed. Time counts while the machine is suspended.
     /// - Throws: `CancellationError` when the task is cancelled or the loop is shut down.
     package func sleep(until moment: Uptime) async throws {
         try Task.checkCancellation()

@@ -27,3 +27,30 @@ struct FailureRecord: Sendable {
     /// How long a failure that is over is remembered.
     static let memory: Milliseconds = 600_000
 }
+
+/// How fast a key writes its status.
+struct Circle: Sendable {
+    /// More than this many writes within the span are not work but a circle.
+    static let limit = 40
+    static let span: Milliseconds = 20_000
+    static let pause: Milliseconds = 30_000
+
+    private var since: Uptime
+    private var writes = 0
+    private var until: Uptime?
+
+    init(since: Uptime) { self.since = since }
+
+    /// - Returns: Whether the key is to pause.
+    mutating func noteWrite(at now: Uptime) -> Bool {
+        if now.since(since) > Self.span { (since, writes) = (now, 0) }
+        writes += 1
+        guard writes > Self.limit else { return false }
+        (since, writes) = (now, 0)
+        until = now.adding(Self.pause)
+        return true
+    }
+
+    /// Until when the key pauses, if it does.
+    func pausedUntil(_ now: Uptime) -> Uptime? { until.flatMap { now < $0 ? $0 : nil } }
+}

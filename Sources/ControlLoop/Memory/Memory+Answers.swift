@@ -46,6 +46,7 @@ extension Memory {
     mutating func forget(_ key: Key) {
         subscribe(key, to: [])
         failures[key] = nil
+        circles[key] = nil
         timers.cancel(.pass(key))
     }
 

@@ -34,6 +34,8 @@ struct Memory: Sendable {
     var fetches = KeyedQueue<Fetch>()
     var timers = Timers<Due>()
     var failures: [Key: FailureRecord] = [:]
+    /// Who has lately written a status.
+    var circles: [Key: Circle] = [:]
     var announcements: [Announcement] = []
     private var serial: UInt64 = 0
     /// The moment that the timer task sleeps for.

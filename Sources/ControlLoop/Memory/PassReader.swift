@@ -5,12 +5,18 @@ import Resources
 
 /// The reader of one pass. It holds the loop's memory while a snapshot is built (the lock is closed), answers from it,
 /// and notes every read: that list becomes the key's subscriptions.
+///
+/// Caveat for behaviours: a quorum read holds for one resourceVersion of the object at hand, so an own status write makes
+/// it unknown again. A status that says something else when an answer is unknown would be written for ever (the loop
+/// slows such a key down, and says so). On `unknown`, leave the status as it is.
 struct PassReader: Reader {
     let settings: Settings
     private(set) var memory: Memory
     private(set) var topics: [Topic] = []
     /// Kinds that were read and are not watched here: a mistake in the wiring.
     private(set) var unwatched: [ResourceKind] = []
+    /// Something was read that is still being asked for.
+    private(set) var isWaiting = false
     private let asker: Key
     private let askerVersion: String
     private var noted: Set<Topic> = []
@@ -49,7 +55,9 @@ struct PassReader: Reader {
         let key = Key(kind: memory.kinds.number(of: type), namespace: namespace, name: name)
         note(.confirmed(key))
         switch memory.confirmed(key, by: asker, at: askerVersion) {
-        case nil: return .unknown
+        case nil:
+            isWaiting = true
+            return .unknown
         case .absent?: return .absent(confirmed: true)
         case .present(let object, let stamp)?:
             // The cache may have heard more of this incarnation since.
@@ -67,12 +75,16 @@ struct PassReader: Reader {
         let request = LogRequest(
             namespace: pod.ref.namespace, pod: pod.ref.name, podUID: pod.uid, container: container, format: format)
         note(.log(request))
-        return memory.log(request)
+        let facts = memory.log(request)
+        if facts.isUnknown { isWaiting = true }
+        return facts
     }
 
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer> {
         note(.ledger(question))
-        return memory.ledger(question)
+        let answer = memory.ledger(question)
+        if answer.isUnknown { isWaiting = true }
+        return answer
     }
 
     mutating func lastFailure() -> Failure? {

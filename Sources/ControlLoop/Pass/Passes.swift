@@ -13,6 +13,8 @@ extension Loop {
         var deliberation: Deliberation
         var former: FailureRecord?
         var unwatched: [ResourceKind]
+        /// The snapshot lacks an answer that is still under way.
+        var isWaiting: Bool
     }
 
     /// Works until the task is cancelled.
@@ -26,6 +28,7 @@ extension Loop {
             try await pass(key)
             let depth = update { memory -> (Int, Int, Int, Int, Int) in
                 memory.finishWork(key)
+                if memory.subscriptions.topics(of: key).isEmpty { memory.circles[key] = nil }
                 return (
                     memory.work.depth, memory.failures.count, memory.unreadableCount,
                     memory.subscriptions.readerCount, memory.subscriptions.topicCount
@@ -50,7 +53,8 @@ extension Loop {
         var performer = Performer(
             loop: self, key: key, atHand: beginning.atHand, pass: number, former: beginning.former)
         let result = try await performer.perform(proposal)
-        settle(key, performer, proposal, result)
+        if performer.succeeded.contains(.status) { noteStatusWrite(key, performer) }
+        settle(key, performer, proposal, result, isWaiting: beginning.isWaiting)
         note(
             .debug, LoopEvents.passEnded,
             [
@@ -62,8 +66,13 @@ extension Loop {
     /// Builds the snapshot and notes what it read, in one step. `nil` when there is nothing to decide about.
     private func begin(_ key: Key) -> Beginning? {
         let settings = configuration.settings
+        let now = time.uptime
         return update { memory -> Beginning? in
             guard let behavior = memory.kinds.entries[key.kind].behavior else { return nil }
+            if let until = memory.circles[key]?.pausedUntil(now) {
+                memory.timers.set(.pass(key), at: until, for: .retry)
+                return nil
+            }
             switch memory.shelf(key.kind)?.held[ObjectName(namespace: key.namespace, name: key.name)] {
             case nil, .buried?:
                 memory.forget(key)
@@ -76,21 +85,23 @@ extension Loop {
                 var reader = PassReader(
                     lent: memory.lend(), to: key, at: stamp.version.text, settings: settings)
                 let deliberation = behavior.consider(object, &reader)
-                let unwatched = reader.unwatched
+                let (unwatched, isWaiting) = (reader.unwatched, reader.isWaiting)
                 memory = reader.finish()
                 return Beginning(
                     atHand: object.seen, deliberation: deliberation, former: memory.failures[key],
-                    unwatched: unwatched)
+                    unwatched: unwatched, isWaiting: isWaiting)
             }
         }
     }
 
     // MARK: Afterwards
 
-    private func settle(_ key: Key, _ performer: Performer, _ proposal: Proposal, _ result: PassResult) {
+    private func settle(
+        _ key: Key, _ performer: Performer, _ proposal: Proposal, _ result: PassResult, isWaiting: Bool
+    ) {
         let wake = moment(of: proposal.wake, performer)
         switch result {
-        case .done: succeeded(key, performer, wake)
+        case .done: succeeded(key, performer, wake, isWaiting: isWaiting)
         case .notHeld:
             // Either the lease is renewed in a moment, or the term ends.
             let again = time.uptime.adding(500)
@@ -100,6 +111,19 @@ extension Loop {
         case .failed(let step, let what, let trouble):
             failed(key, performer, step, what, trouble, wake)
         }
+    }
+
+    /// Status writes that follow each other without end are a fault of the behaviour: it must not become the server's.
+    private func noteStatusWrite(_ key: Key, _ performer: Performer) {
+        let now = time.uptime
+        let isCircling = update { memory in
+            var circle = memory.circles[key] ?? Circle(since: now)
+            defer { memory.circles[key] = circle }
+            return circle.noteWrite(at: now)
+        }
+        guard isCircling else { return }
+        note(
+            .error, LoopEvents.circling, ["object": performer.atHand.ref.description, "pass": performer.pass])
     }
 
     /// When the decision wants to be looked at again, on the uptime clock.
@@ -116,7 +140,7 @@ extension Loop {
         return time.uptime.adding(min((ahead + 999) / 1_000, 3_600_000))
     }
 
-    private func succeeded(_ key: Key, _ performer: Performer, _ wake: Uptime?) {
+    private func succeeded(_ key: Key, _ performer: Performer, _ wake: Uptime?, isWaiting: Bool) {
         let now = time.uptime
         let steps = performer.succeeded
         update { memory in
@@ -133,6 +157,9 @@ extension Loop {
             } else if now < record.notBefore {
                 // Still shown, so that a behaviour which holds the step back does not run in circles.
                 memory.setTimer(key, record.notBefore, wake)
+            } else if isWaiting {
+                // Nothing was decided on: the answer wakes the key.
+                memory.setTimer(key, nil, wake)
             } else {
                 memory.failures[key]?.isPast = true
                 memory.setTimer(key, nil, wake)

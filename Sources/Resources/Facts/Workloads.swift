@@ -125,6 +125,13 @@ package struct Pod: Resource {
         package var reason: String?
         package var message: String?
         package var lastTransitionTime: Timestamp?
+
+        package init(type: String, status: String, reason: String? = nil, message: String? = nil) {
+            self.type = type
+            self.status = status
+            self.reason = reason
+            self.message = message
+        }
     }
 
     package struct ContainerStatus: Decodable, Equatable, Sendable {
@@ -137,6 +144,18 @@ package struct Pod: Resource {
         package var imageID: String?
         package var state: ContainerState?
         package var lastState: ContainerState?
+
+        package init(
+            name: String, ready: Bool? = nil, started: Bool? = nil, restartCount: Int? = nil,
+            terminated: Terminated? = nil, waiting: Waiting? = nil
+        ) {
+            self.name = name
+            self.ready = ready
+            self.started = started
+            self.restartCount = restartCount
+            let state = ContainerState(waiting: waiting, running: nil, terminated: terminated)
+            self.state = state
+        }
     }
 
     package struct ContainerState: Decodable, Equatable, Sendable {
@@ -148,6 +167,11 @@ package struct Pod: Resource {
     package struct Waiting: Decodable, Equatable, Sendable {
         package var reason: String?
         package var message: String?
+
+        package init(reason: String?, message: String? = nil) {
+            self.reason = reason
+            self.message = message
+        }
     }
 
     package struct Running: Decodable, Equatable, Sendable {
@@ -160,6 +184,12 @@ package struct Pod: Resource {
         package var message: String?
         package var startedAt: Timestamp?
         package var finishedAt: Timestamp?
+
+        package init(exitCode: Int?, message: String? = nil, finishedAt: Timestamp? = nil) {
+            self.exitCode = exitCode
+            self.message = message
+            self.finishedAt = finishedAt
+        }
     }
 
     /// Whether the kubelet says that the pod is ready.

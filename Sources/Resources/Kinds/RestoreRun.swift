@@ -144,6 +144,8 @@ package struct RestoreRunStatus: Codable, Equatable, Sendable {
 
 /// What a run must remember and can't observe again: choices that were pinned and facts that were seen once.
 package struct RestoreRecord: Codable, Equatable, Sendable {
+    /// SHA-256 of the spec without `cancel`, as first seen: old API servers let it be edited.
+    package var specDigest: String?
     /// Steps of the plan that are done, in the order in which they were seen done.
     package var completedSteps: [String]?
     /// When the step that is under way was begun: its deadline counts from here.

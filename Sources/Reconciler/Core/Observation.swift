@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+/// What is known of something outside. Absence is knowledge, silence is not.
+///
+/// `absent` from a watch cache never ends a run, frees a lock or destroys data unless it is `confirmed`: a quorum read
+/// made after the object at hand was read.
+package enum Observed<Value: Equatable & Sendable>: Equatable, Sendable {
+    case unknown
+    case absent(confirmed: Bool)
+    case present(Value)
+
+    /// The value, if it is there.
+    package var value: Value? {
+        if case .present(let value) = self { return value }
+        return nil
+    }
+
+    package var isUnknown: Bool { self == .unknown }
+
+    /// Surely not there.
+    package var isConfirmedAbsent: Bool { self == .absent(confirmed: true) }
+}
+
+/// How the last pass over this key failed, so that a decision can show it, wait or give up. Kept in memory only.
+package struct Failure: Equatable, Sendable {
+    /// What was tried, in words: `create Job staging/reprise-3f2a91c0-seal-1`.
+    package var effect: String
+    /// The API server's reason (`Forbidden`, `Invalid`), or the error's code.
+    package var reason: String
+    /// In the API server's own words (a quota's, a policy's), bounded.
+    package var message: String
+    package var disposition: Disposition
+    /// How many passes in a row failed in this way.
+    package var count: Int
+    package var since: Timestamp
+
+    package init(
+        effect: String, reason: String, message: String, disposition: Disposition, count: Int, since: Timestamp
+    ) {
+        self.effect = effect
+        self.reason = reason
+        self.message = message
+        self.disposition = disposition
+        self.count = count
+        self.since = since
+    }
+}
+
+/// What to expect of a Job's framed result. `attempt` is the token which the result must carry, and `message` the
+/// container's termination message, whose digest it must match: otherwise it is not believed.
+package struct LogFormat: Hashable, Sendable {
+    package enum Content: String, Sendable { case scan, seal, backup }
+
+    package var content: Content
+    package var attempt: String
+    package var message: String?
+
+    package init(_ content: Content, attempt: String, message: String?) {
+        self.content = content
+        self.attempt = attempt
+        self.message = message
+    }
+}
+
+/// Bounded facts from a pod's log; never its text.
+package enum LogFacts: Equatable, Sendable {
+    case scan(ScanResult)
+    case seal(SealResult)
+    case backup(BackupResult)
+    /// There is no result, or it is not to be believed; says why.
+    case unbelievable(String)
+}
+
+/// What the controller was started with.
+package struct Settings: Hashable, Sendable {
+    /// Image of the `agent`, for Jobs that scan.
+    package var agentImage: String
+    package var agentImagePullPolicy: String?
+    /// Where the controller's own objects live (leader Lease, spool).
+    package var controllerNamespace: String
+    /// Lets repositories name loopback and private endpoints; for development clusters.
+    package var allowLoopbackEndpoints: Bool
+
+    package init(
+        agentImage: String, controllerNamespace: String, agentImagePullPolicy: String? = nil,
+        allowLoopbackEndpoints: Bool = false
+    ) {
+        self.agentImage = agentImage
+        self.controllerNamespace = controllerNamespace
+        self.agentImagePullPolicy = agentImagePullPolicy
+        self.allowLoopbackEndpoints = allowLoopbackEndpoints
+    }
+}
+
+/// The only way to look at the world, and only while a snapshot is built. **Every read is a subscription**: the key is
+/// woken when the answer changes.
+///
+/// Watched kinds are answered from the cache at once. The others answer `unknown`, are fetched by the loop for as long
+/// as some key reads them, and wake it. What is read is what is watched: no event is mapped by hand.
+package protocol Reader {
+    var settings: Settings { get }
+    /// From the watch cache. Children are watched by the label `app.kubernetes.io/managed-by=reprise`, so a stranger's
+    /// object of that name is `absent(confirmed: false)` here.
+    mutating func object<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R>
+    /// All cached objects with this label value, ordered by name. `unknown` until the cache is filled.
+    mutating func objects<R: Resource>(
+        _ type: R.Type, _ namespace: String, labelled label: String, _ value: String
+    ) -> Observed<[R]>
+    /// A quorum read made after the object at hand was read in its present resourceVersion; sees strangers' objects.
+    mutating func confirmed<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R>
+    /// The framed result in the log of a terminated container.
+    mutating func log(of pod: Seen, container: String, as format: LogFormat) -> Observed<LogFacts>
+    /// `absent(confirmed: true)` when the ledger has no such row.
+    mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer>
+    /// How the last pass over the object at hand failed; `nil` when it succeeded.
+    mutating func lastFailure() -> Failure?
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+/// The Jobs of a PostgreSQL restore. Everything that touches data or credentials runs in one, in the service's
+/// namespace, with that namespace's Secrets and without a Kubernetes token.
+package struct PostgresJobs: Sendable {
+    package var request: RunRequest
+    package var settings: Settings
+    /// The Jobs are the run's: they go when it goes.
+    package var owner: OwnerReference
+
+    package init(request: RunRequest, settings: Settings, owner: OwnerReference) {
+        self.request = request
+        self.settings = settings
+        self.owner = owner
+    }
+
+    /// The one container of a Job's pod.
+    package static let container = "main"
+
+    /// Lists an archive with the agent.
+    /// - Parameter fingerprint: compare the archive with this earlier state of it.
+    package func scan(
+        _ role: JobRole, _ ordinal: Int, of access: RepositoryAccess, path: String,
+        comparing fingerprint: SourceFingerprint? = nil
+    ) -> JobManifest {
+        var container = ContainerManifest(name: Self.container, image: settings.agentImage)
+        container.imagePullPolicy = settings.agentImagePullPolicy
+        container.args = ["scan", "--bucket", access.bucket, "--path", access.key(path)]
+        // A new archive must be empty altogether; a source is read at its major version.
+        container.args? += role == .scanArchive ? ["--expect-empty"] : ["--major", "\(request.major)"]
+        if let fingerprint {
+            container.args?.append(contentsOf: [
+                "--compare-digest", fingerprint.digest, "--compare-keys", "\(fingerprint.keys)",
+                "--compare-at", fingerprint.at.rfc3339,
+            ])
+        }
+        container.env = access.environment + [token(role, ordinal)]
+        container.resources = ResourceRequirements(
+            requests: ["cpu": "50m", "memory": "64Mi"], limits: ["memory": "256Mi"])
+        var security = ContainerSecurityContextManifest()
+        security.allowPrivilegeEscalation = false
+        security.readOnlyRootFilesystem = true
+        security.runAsNonRoot = true
+        security.runAsUser = 65_532
+        security.capabilities = .init(drop: ["ALL"])
+        container.securityContext = security
+        var spec = PodSpecManifest(containers: [container])
+        var podSecurity = PodSecurityContextManifest()
+        podSecurity.runAsNonRoot = true
+        podSecurity.seccompProfile = .init()
+        spec.securityContext = podSecurity
+        return job(role, ordinal, spec, deadline: 600)
+    }
+
+    /// Proves what was restored and makes it ours: private socket, same quarantine, service at 0.
+    package func seal(_ ordinal: Int, expecting pinned: PinnedBackup, deadline: Int64) -> JobManifest {
+        var container = serviceContainer(program: PostgresPrograms.seal)
+        container.env += [
+            token(.seal, ordinal),
+            VariableManifest("REPRISE_DEADLINE_SECONDS", value: "\(deadline)"),
+            VariableManifest("REPRISE_EXPECT_SYSTEM_IDENTIFIER", value: pinned.systemIdentifier),
+            VariableManifest("REPRISE_ROTATE_PASSWORDS", value: request.rotatesPasswords ? "true" : "false"),
+        ]
+        container.volumeMounts = [dataMount(readOnly: false), credentialsMount]
+        return job(
+            .seal, ordinal, serviceSpec(container, volumes: [dataVolume(readOnly: false), credentialsVolume]),
+            deadline: deadline + 120)
+    }
+
+    /// Takes a full base backup of the opened service, beside its running pod.
+    package func backup(
+        _ ordinal: Int, podIP: String, to access: RepositoryAccess, path: String, deadline: Int64
+    ) -> JobManifest {
+        var container = serviceContainer(program: PostgresPrograms.backup)
+        container.env += access.environment
+        container.env += [
+            token(.backup, ordinal),
+            VariableManifest("REPRISE_DEADLINE_SECONDS", value: "\(deadline)"),
+            VariableManifest("WALG_S3_PREFIX", value: "\(access.uri(path))/\(request.major)"),
+            VariableManifest("PGUSER", value: request.profile.superuser),
+            VariableManifest("PGHOST", value: podIP),
+            VariableManifest("PGPORT", value: "\(request.profile.port)"),
+        ]
+        container.volumeMounts = [dataMount(readOnly: true), credentialsMount]
+        var spec = serviceSpec(container, volumes: [dataVolume(readOnly: true), credentialsVolume])
+        spec.affinity = .affinity(besidePodsWith: request.selector)
+        return job(.backup, ordinal, spec, deadline: deadline + 120)
+    }
+
+    private func serviceContainer(program: String) -> ContainerManifest {
+        var container = ContainerManifest(name: Self.container, image: request.image)
+        container.imagePullPolicy = request.service.imagePullPolicy
+        container.command = ["/bin/sh", "-c", program, "reprise"]
+        container.env = [
+            VariableManifest("PGDATA", value: request.profile.dataDirectory(major: request.major)),
+            VariableManifest("PG_MAJOR", value: "\(request.major)"),
+            VariableManifest("REPRISE_RUN_UID", value: request.runUID),
+            VariableManifest("REPRISE_VOLUME", value: request.profile.mountPath),
+            VariableManifest("REPRISE_USER", value: request.profile.superuser),
+            VariableManifest("REPRISE_CONFIG_FILE", value: request.profile.configFile),
+        ]
+        container.resources = request.service.resources
+        return container
+    }
+
+    private func serviceSpec(_ container: ContainerManifest, volumes: [VolumeManifest]) -> PodSpecManifest {
+        var spec = PodSpecManifest(containers: [container])
+        spec.volumes = volumes
+        spec.terminationGracePeriodSeconds = 60
+        spec.imagePullSecrets = request.service.imagePullSecrets
+        spec.nodeSelector = request.service.nodeSelector
+        spec.tolerations = request.service.tolerations
+        if let wanted = request.service.securityContext {
+            var context = PodSecurityContextManifest()
+            context.runAsUser = wanted.runAsUser
+            context.runAsGroup = wanted.runAsGroup
+            context.fsGroup = wanted.fsGroup
+            spec.securityContext = context
+        }
+        return spec
+    }
+
+    private func dataVolume(readOnly: Bool) -> VolumeManifest {
+        VolumeManifest(name: "data", claim: request.names.claim, readOnly: readOnly ? true : nil)
+    }
+
+    private func dataMount(readOnly: Bool) -> VolumeMount {
+        VolumeMount(name: "data", mountPath: request.profile.mountPath, readOnly: readOnly ? true : nil)
+    }
+
+    private var credentialsVolume: VolumeManifest {
+        VolumeManifest(name: "credentials", secret: request.credentialsSecret)
+    }
+
+    private var credentialsMount: VolumeMount {
+        VolumeMount(name: "credentials", mountPath: "/reprise/credentials", readOnly: true)
+    }
+
+    private func token(_ role: JobRole, _ ordinal: Int) -> VariableManifest {
+        VariableManifest("REPRISE_ATTEMPT_TOKEN", value: request.names.attemptToken(role, ordinal))
+    }
+
+    /// The deadline stands in the pod, not on the Job: a Job's own deadline deletes the pod with its log and message.
+    private func job(_ role: JobRole, _ ordinal: Int, _ spec: PodSpecManifest, deadline: Int64) -> JobManifest {
+        let name = request.names.job(role, ordinal)
+        // Without the service's own label: its Services must never select a Job's pod.
+        let labels = [
+            Label.managedBy: Label.managedByValue, Label.runUID: request.runUID, Label.job: name,
+        ]
+        var spec = spec
+        spec.restartPolicy = "Never"
+        spec.activeDeadlineSeconds = Int(deadline)
+        let annotations = ["sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"]
+        return JobManifest(
+            metadata: ManifestMeta(
+                name: name, namespace: request.namespace, labels: labels, ownerReferences: [owner]),
+            template: PodTemplateManifest(labels: labels, annotations: annotations, spec: spec))
+    }
+}

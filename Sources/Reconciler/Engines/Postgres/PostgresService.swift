@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+/// The Kubernetes objects of a PostgreSQL service that restores itself: in quarantine, and open.
+///
+/// Pure builders: the same input gives the same bytes, so that making an object twice makes one.
+package struct PostgresService: Sendable {
+    package var request: RunRequest
+    package var source: RepositoryAccess
+    /// Path of the source archive below its repository's prefix, without the major version.
+    package var sourcePath: String
+    /// `nil` when the service's own archiving is disabled.
+    package var archive: RepositoryAccess?
+
+    package init(request: RunRequest, source: RepositoryAccess, sourcePath: String, archive: RepositoryAccess?) {
+        self.request = request
+        self.source = source
+        self.sourcePath = sourcePath
+        self.archive = archive
+    }
+
+    private var profile: ImageProfile { request.profile }
+
+    // MARK: The claim
+
+    package var claim: PersistentVolumeClaimManifest {
+        PersistentVolumeClaimManifest(
+            metadata: ManifestMeta(
+                name: request.names.claim, namespace: request.namespace, labels: request.labels),
+            spec: claimSpec)
+    }
+
+    private var claimSpec: PersistentVolumeClaimManifest.Spec {
+        PersistentVolumeClaimManifest.Spec(
+            storage: request.storageSize, className: request.service.storage?.className)
+    }
+
+    // MARK: Services and credentials
+
+    /// The StatefulSet's own headless Service: gives its pod a name, and no client a way in.
+    package var headlessService: ServiceManifest {
+        ServiceManifest(
+            metadata: ManifestMeta(
+                name: request.names.headlessService, namespace: request.namespace, labels: request.labels),
+            spec: ServiceManifest.Spec(headless: true, selector: request.selector, ports: [port]))
+    }
+
+    /// What clients connect to. Made when the service is opened, and not before.
+    package var clientService: ServiceManifest {
+        ServiceManifest(
+            metadata: ManifestMeta(
+                name: request.names.clientService, namespace: request.namespace, labels: request.labels),
+            spec: ServiceManifest.Spec(headless: false, selector: request.selector, ports: [port]))
+    }
+
+    private var port: ServiceManifest.Port {
+        ServiceManifest.Port(
+            name: "postgres", port: request.service.port ?? profile.port, targetPort: profile.port)
+    }
+
+    package var credentials: SecretRecipe {
+        SecretRecipe(
+            metadata: ManifestMeta(
+                name: request.credentialsSecret, namespace: request.namespace, labels: request.labels),
+            username: profile.superuser)
+    }
+
+    // MARK: The StatefulSet
+
+    /// The StatefulSet as it restores itself: nobody can reach it, and it can reach nobody but the source's repository.
+    package var quarantined: StatefulSetManifest {
+        var container = serverContainer
+        container.args = Self.quarantineArguments(major: request.major)
+        container.env = quarantineEnvironment
+        // Nothing may kill a long restore: the startup probe holds the others back and practically never gives up.
+        // `pg_isready` answers 1 while the server recovers, so "started" means that the fetch is over.
+        container.startupProbe = Probe(
+            command: ["sh", "-c", "pg_isready -q -U \(profile.superuser); [ $? -le 1 ]"], period: 2, timeout: 5,
+            failureThreshold: 1_000_000_000)
+        container.readinessProbe = readinessProbe
+        return statefulSet(container)
+    }
+
+    /// The StatefulSet as the opened service has it; used when it must be made again around its data.
+    package var opened: StatefulSetManifest {
+        var container = serverContainer
+        container.env = openEnvironment
+        container.readinessProbe = readinessProbe
+        container.livenessProbe = livenessProbe
+        return statefulSet(container)
+    }
+
+    /// From quarantined to opened in one change.
+    package var opening: TemplateChange {
+        let kept = Set(openEnvironment.map(\.name))
+        return TemplateChange(
+            container: profile.container, replicas: 1, args: nil, env: openEnvironment,
+            removeEnv: quarantineEnvironment.map(\.name).filter { !kept.contains($0) },
+            readinessProbe: readinessProbe, livenessProbe: livenessProbe, removeStartupProbe: true)
+    }
+
+    /// Until sealed, restored roles have the source's passwords, restored subscriptions would consume the source's
+    /// slots, and restored jobs would run: so nothing listens, nothing is archived, and no background worker starts.
+    /// With `hot_standby=off` the server rejects connections until recovery has ended: ready means promoted.
+    package static func quarantineArguments(major: Int) -> [String] {
+        var settings = [
+            "listen_addresses=", "hot_standby=off", "logging_collector=off", "archive_command=/bin/false",
+            "max_logical_replication_workers=0", "cron.launch_active_jobs=off",
+            // A standby that the source waited for would keep every commit here waiting too.
+            "synchronous_standby_names=",
+        ]
+        // A restored library would be used instead of the command.
+        if major >= 15 { settings.append("archive_library=") }
+        return ["postgres"] + settings.flatMap { ["-c", $0] }
+    }
+
+    /// Whether a StatefulSet still has anything of the quarantine: the clone variables or the arguments.
+    package static func isQuarantined(_ statefulSet: StatefulSet, _ profile: ImageProfile) -> Bool {
+        guard let container = statefulSet.spec?.template?.spec?.containers?.first(where: {
+            $0.name == profile.container
+        }) else { return false }
+        let variables = container.env ?? []
+        return variables.contains { $0.name == profile.cloneFrom || $0.name == profile.cloneTargetTime }
+            || (container.args ?? []).contains("listen_addresses=")
+    }
+
+    private func statefulSet(_ container: ContainerManifest) -> StatefulSetManifest {
+        var spec = PodSpecManifest(containers: [container])
+        spec.terminationGracePeriodSeconds = 120
+        spec.securityContext = podSecurityContext
+        spec.imagePullSecrets = request.service.imagePullSecrets
+        spec.nodeSelector = request.service.nodeSelector
+        spec.tolerations = request.service.tolerations
+        spec.affinity = request.service.affinity
+        spec.topologySpreadConstraints = request.service.topologySpreadConstraints
+        let labels = (request.service.labels ?? [:]).merging(request.labels) { _, ours in ours }
+        return StatefulSetManifest(
+            metadata: ManifestMeta(
+                name: request.names.statefulSet, namespace: request.namespace, labels: labels,
+                annotations: request.service.annotations ?? [:]),
+            spec: StatefulSetManifest.Spec(
+                serviceName: request.names.headlessService, replicas: 1,
+                selector: LabelSelector(matchLabels: request.selector),
+                template: PodTemplateManifest(
+                    labels: labels, annotations: request.service.annotations ?? [:], spec: spec),
+                volumeClaimTemplates: [
+                    StatefulSetManifest.ClaimTemplate(name: "data", labels: request.labels, spec: claimSpec)
+                ]))
+    }
+
+    private var serverContainer: ContainerManifest {
+        var container = ContainerManifest(
+            name: profile.container, image: request.image,
+            volumeMounts: [VolumeMount(name: "data", mountPath: profile.mountPath)])
+        container.imagePullPolicy = request.service.imagePullPolicy
+        container.resources = request.service.resources
+        container.ports = [ContainerManifest.Port(name: "postgres", containerPort: profile.port)]
+        container.envFrom = request.service.configMapRef.map { [EnvironmentSource(configMapRef: $0)] }
+        return container
+    }
+
+    private var podSecurityContext: PodSecurityContextManifest? {
+        guard let wanted = request.service.securityContext else { return nil }
+        var context = PodSecurityContextManifest()
+        context.runAsUser = wanted.runAsUser
+        context.runAsGroup = wanted.runAsGroup
+        context.fsGroup = wanted.fsGroup
+        return context
+    }
+
+    private var readinessProbe: Probe {
+        Probe(
+            command: ["pg_isready", "-q", "-U", profile.superuser], period: 2, timeout: 5, failureThreshold: 3)
+    }
+
+    private var livenessProbe: Probe {
+        Probe(
+            command: ["sh", "-c", "pg_isready -q -U \(profile.superuser); [ $? -le 1 ]"], period: 10, timeout: 10,
+            failureThreshold: 30, initialDelay: 30)
+    }
+
+    // MARK: Environment
+
+    private var quarantineEnvironment: [VariableManifest] {
+        // The image wants a prefix and a schedule of its own before it restores at all. Nothing is archived before the
+        // seal (archive_command, read-only credentials), and February 31st keeps its backup job from ever starting.
+        let prefix = archive.flatMap { access in request.archive.map { access.uri($0.path) } }
+            ?? "s3://no-archive-in-quarantine/\(request.serviceName)"
+        return userEnvironment + source.environment + [
+            VariableManifest(profile.cloneFrom, value: "\(source.uri(sourcePath))/\(request.major)"),
+            VariableManifest(profile.ownPrefix, value: prefix),
+            VariableManifest(profile.backupSchedule, value: "0 0 31 2 *"),
+            password,
+        ]
+    }
+
+    private var openEnvironment: [VariableManifest] {
+        var variables = userEnvironment
+        if let archive, let own = request.archive {
+            variables += archive.environment
+            variables.append(VariableManifest(profile.ownPrefix, value: archive.uri(own.path)))
+            variables.append(VariableManifest(profile.backupSchedule, value: own.schedule))
+        }
+        return variables + [password]
+    }
+
+    private var userEnvironment: [VariableManifest] {
+        (request.service.env ?? []).compactMap { variable in
+            variable.name.map { VariableManifest($0, value: variable.value ?? "") }
+        }
+    }
+
+    private var password: VariableManifest {
+        VariableManifest(profile.passwordVariable, secret: request.credentialsSecret, key: "password")
+    }
+}

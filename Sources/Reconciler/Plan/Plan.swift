@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+// The plan is the program, a run is its interpreter: `Plan.steps` is the list of what will happen, and `next(in:given:)`
+// is its only reader. What ran is what was planned by construction; rollback order, cancel points, deadlines and the
+// dry run follow from the same list.
+
+/// One step of a plan.
+package struct Step: Equatable, Sendable {
+    package enum Name: String, CaseIterable, Sendable {
+        case claim = "Claim"
+        case provision = "Provision"
+        case restore = "Restore"
+        case quiesce = "Quiesce"
+        case seal = "Seal"
+        case open = "Open"
+        case serve = "Serve"
+        case backup = "Backup"
+        case compareSource = "CompareSource"
+    }
+
+    package var name: Name
+    /// The phase that the run shows while this step is under way.
+    package var phase: RunPhase
+    package var action: Action
+    /// Performing it writes to the target: never before the point of no return.
+    package var writesTarget: Bool
+    /// What takes it back, if the run ends before the service was opened.
+    package var undo: Undo?
+    /// Which deadline of the run bounds it, and the default in seconds.
+    package var deadline: Deadline
+
+    package enum Deadline: Equatable, Sendable {
+        case restore, recover, verify
+        case fixed(Int64)
+    }
+}
+
+/// What a step does. Engine-neutral: what differs between engines is the program of a Job and the shape of a service.
+package enum Action: Equatable, Sendable {
+    case createClaim
+    case createService
+    case awaitPromotion
+    case stopService
+    case runJob(JobRole)
+    case openService
+    case awaitReady
+}
+
+/// What is taken away when a run ends early.
+package enum Undo: Equatable, Sendable {
+    case removeClaim
+    case removeService
+}
+
+/// The Jobs that a run starts.
+package enum JobRole: String, CaseIterable, Sendable {
+    case scanSource = "scan-source"
+    case scanArchive = "scan-archive"
+    case seal
+    case backup
+    case compareSource = "compare"
+
+    package var content: LogFormat.Content {
+        switch self {
+        case .scanSource, .scanArchive, .compareSource: .scan
+        case .seal: .seal
+        case .backup: .backup
+        }
+    }
+}
+
+/// What is known of a step, seen from the world as it is.
+package enum Evidence: Equatable, Sendable {
+    /// Nothing of it is there yet: perform it.
+    case none
+    /// It goes on by itself; says what it is waiting for.
+    case underWay(String)
+    /// It is done; a warning is something that people should know although the run goes on.
+    case done(warning: PlanFinding?)
+    /// It can't be done any more.
+    case failed(PlanFinding)
+}
+
+/// What follows from the evidence.
+package enum Next: Equatable, Sendable {
+    case perform(Step)
+    case wait(Step, String)
+    case end(Step, PlanFinding)
+    case finished
+}
+
+/// Walks the steps up to the first one that is not done. Executed equals planned by construction: this is the only
+/// reader of a plan's steps.
+package func next(in steps: [Step], given evidence: (Step) -> Evidence) -> Next {
+    for step in steps {
+        switch evidence(step) {
+        case .done: continue
+        case .none: return .perform(step)
+        case .underWay(let detail): return .wait(step, detail)
+        case .failed(let finding): return .end(step, finding)
+        }
+    }
+    return .finished
+}
+
+extension Step {
+    /// The steps of the `Entrypoint` path: a new service whose image restores itself, in quarantine until it is sealed.
+    package static func entrypointPath(ownArchive: Bool) -> [Step] {
+        let all = [
+            Step(
+                name: .claim, phase: .provision, action: .createClaim, writesTarget: true, undo: .removeClaim,
+                deadline: .fixed(300)),
+            Step(
+                name: .provision, phase: .provision, action: .createService, writesTarget: true,
+                undo: .removeService, deadline: .fixed(300)),
+            Step(
+                name: .restore, phase: .restore, action: .awaitPromotion, writesTarget: false, undo: nil,
+                deadline: .restore),
+            Step(
+                name: .quiesce, phase: .verify, action: .stopService, writesTarget: true, undo: nil,
+                deadline: .fixed(900)),
+            Step(
+                name: .seal, phase: .verify, action: .runJob(.seal), writesTarget: true, undo: nil,
+                deadline: .verify),
+            Step(
+                name: .open, phase: .verify, action: .openService, writesTarget: true, undo: nil,
+                deadline: .fixed(300)),
+            Step(
+                name: .serve, phase: .verify, action: .awaitReady, writesTarget: false, undo: nil,
+                deadline: .fixed(900)),
+            Step(
+                name: .backup, phase: .verify, action: .runJob(.backup), writesTarget: true, undo: nil,
+                deadline: .restore),
+            Step(
+                name: .compareSource, phase: .verify, action: .runJob(.compareSource), writesTarget: false, undo: nil,
+                deadline: .fixed(900)),
+        ]
+        return ownArchive ? all : all.filter { $0.name != .backup }
+    }
+
+    /// The steps that a stored plan names; `nil` when it names one that this version does not know.
+    package static func steps(named names: [String]) -> [Step]? {
+        let known = entrypointPath(ownArchive: true)
+        let steps = names.map { name in known.first { $0.name.rawValue == name } }
+        return steps.contains { $0 == nil } ? nil : steps.compactMap { $0 }
+    }
+}

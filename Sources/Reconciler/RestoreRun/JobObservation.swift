@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+/// One of a run's Jobs as far as it has come. A Job whose result is not believable is repeated under the next ordinal,
+/// at most `limit` times: all Jobs are repeatable.
+package struct JobObservation: Equatable, Sendable {
+    package enum State: Equatable, Sendable {
+        /// Not known yet, or its result is being read.
+        case unknown
+        /// To be created.
+        case absent
+        /// Somebody else's Job has the name.
+        case foreign
+        /// It runs; says what it is waiting for, if it is, and since when it exists.
+        case running(obstacle: PlanFinding?, since: Timestamp?)
+        case done(LogFacts)
+        /// Every repetition ended without a believable result.
+        case exhausted(String)
+    }
+
+    package static let limit = 3
+
+    package var ordinal: Int
+    package var state: State
+    /// The Job to remove when the run ends early.
+    package var seen: Seen?
+
+    package init(ordinal: Int, state: State, seen: Seen? = nil) {
+        self.ordinal = ordinal
+        self.state = state
+        self.seen = seen
+    }
+
+    /// Looks for the newest Job of a role, and reads its result when it has ended.
+    package static func observe(
+        _ role: JobRole, of request: RunRequest, through reader: inout some Reader
+    ) -> JobObservation {
+        var problem = "its pod left no result"
+        for ordinal in 1...limit {
+            let name = request.names.job(role, ordinal)
+            switch reader.object(Job.self, request.namespace, name) {
+            case .unknown: return JobObservation(ordinal: ordinal, state: .unknown)
+            case .absent: return JobObservation(ordinal: ordinal, state: .absent)
+            case .present(let job):
+                guard job.metadata.labels?[Label.runUID] == request.runUID else {
+                    return JobObservation(ordinal: ordinal, state: .foreign)
+                }
+                let state = state(of: job, role, ordinal, request, &reader)
+                guard let why = worthRepeating(state) else {
+                    return JobObservation(ordinal: ordinal, state: state, seen: job.seen)
+                }
+                problem = why
+            }
+        }
+        return JobObservation(ordinal: limit, state: .exhausted(problem))
+    }
+
+    /// A result that is not believed, or a backup that failed: a busy server or store may let the next one through.
+    private static func worthRepeating(_ state: State) -> String? {
+        switch state {
+        case .done(.unbelievable(let why)): why
+        case .done(.backup(let result)) where result.code != "OK": RestoreRunBehavior.words(result.code, result.reasons)
+        case .unknown, .absent, .foreign, .running, .done, .exhausted: nil
+        }
+    }
+
+    private static func state(
+        of job: Job, _ role: JobRole, _ ordinal: Int, _ request: RunRequest, _ reader: inout some Reader
+    ) -> State {
+        guard let pods = reader.objects(Pod.self, request.namespace, labelled: Label.job, job.metadata.name).value
+        else { return .unknown }
+        let ended = pods.compactMap { pod in terminated(pod).map { (pod, $0) } }
+        // The newest pod counts: a deleted one is replaced even with `backoffLimit: 0`.
+        if let (pod, end) = ended.max(by: { ($0.1.finishedAt ?? .distantPast) < ($1.1.finishedAt ?? .distantPast) }) {
+            let format = LogFormat(
+                role.content, attempt: request.names.attemptToken(role, ordinal), message: end.message)
+            switch reader.log(of: pod.seen, container: PostgresJobs.container, as: format) {
+            case .unknown: return .unknown
+            case .absent: return .done(.unbelievable("its pod is gone"))
+            case .present(let facts): return .done(facts)
+            }
+        }
+        if job.isComplete || job.isFailed {
+            return .done(.unbelievable(job.status?.conditions?.first?.message ?? "it ended and its pod is gone"))
+        }
+        return .running(
+            obstacle: pods.first.flatMap(PodObstacle.find), since: job.metadata.creationTimestamp)
+    }
+
+    private static func terminated(_ pod: Pod) -> Pod.Terminated? {
+        pod.status?.containerStatuses?.first { $0.name == PostgresJobs.container }?.state?.terminated
+    }
+}
+
+extension Timestamp {
+    fileprivate static let distantPast = Timestamp(microseconds: .min)
+}
+
+/// What keeps a pod from running, in words that people can act on.
+package enum PodObstacle {
+    package static func find(_ pod: Pod) -> PlanFinding? {
+        let statuses = (pod.status?.initContainerStatuses ?? []) + (pod.status?.containerStatuses ?? [])
+        for status in statuses {
+            guard let waiting = status.state?.waiting, let reason = waiting.reason else { continue }
+            let detail = bounded(waiting.message)
+            switch reason {
+            case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable":
+                return PlanFinding(
+                    reason: "ImagePullFailed",
+                    message: "pod \(pod.metadata.name): \(reason)\(detail); check the image's name and pull secrets")
+            case "CreateContainerConfigError", "CreateContainerError":
+                return PlanFinding(
+                    reason: "ContainerNotCreated", message: "pod \(pod.metadata.name): \(reason)\(detail)")
+            case "CrashLoopBackOff":
+                let code = status.lastState?.terminated?.exitCode.map { " with exit code \($0)" } ?? ""
+                return PlanFinding(
+                    reason: "RestoreCrashed",
+                    message: "pod \(pod.metadata.name): container \(status.name) has ended \(status.restartCount ?? 0) "
+                        + "times\(code); see kubectl logs \(pod.metadata.name) --previous")
+            default: continue
+            }
+        }
+        let scheduled = pod.status?.conditions?.first { $0.type == "PodScheduled" && $0.status == "False" }
+        if let scheduled {
+            return PlanFinding(
+                reason: "Unschedulable",
+                message: "pod \(pod.metadata.name): \(scheduled.reason ?? "not scheduled")"
+                    + bounded(scheduled.message))
+        }
+        return nil
+    }
+
+    private static func bounded(_ text: String?) -> String {
+        guard let text, !text.isEmpty else { return "" }
+        return ": \(text.prefix(300))"
+    }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Resources
+
+// What a step does, as effects. Each is right however late it arrives, given its precondition.
+
+extension RestoreRunBehavior {
+    static func effects(of step: Step, _ snapshot: RestoreRunSnapshot, _ world: Workplace) -> [Effect] {
+        let service = world.service
+        switch step.action {
+        case .createClaim:
+            return [.create(.claim(service.claim))]
+        case .createService:
+            return [
+                .makeSecret(service.credentials), .create(.service(service.headlessService)),
+                .create(.statefulSet(service.quarantined)),
+            ]
+        case .awaitPromotion, .awaitReady:
+            return []
+        case .stopService:
+            guard let statefulSet = snapshot.statefulSet.value else { return [] }
+            return [.scale(statefulSet.seen, to: 0)]
+        case .openService:
+            return open(snapshot, world)
+        case .runJob(let role):
+            return job(role, snapshot, world).map { [.create(.job($0))] } ?? []
+        }
+    }
+
+    private static func open(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> [Effect] {
+        guard let statefulSet = snapshot.statefulSet.value else { return [] }
+        var effects: [Effect] = []
+        if PostgresService.isQuarantined(statefulSet, world.request.profile) || statefulSet.spec?.replicas == 0 {
+            effects.append(.changeTemplate(statefulSet.seen, world.service.opening))
+        }
+        if snapshot.clientService.isConfirmedAbsent {
+            effects.append(.create(.service(world.service.clientService)))
+        }
+        return effects
+    }
+
+    private static func job(_ role: JobRole, _ snapshot: RestoreRunSnapshot, _ world: Workplace) -> JobManifest? {
+        let ordinal = snapshot.jobs[role]?.ordinal ?? 1
+        switch role {
+        case .scanSource, .scanArchive: return nil
+        case .seal:
+            let limit = seconds(snapshot.run.spec?.deadlines?.verify) ?? 1_800
+            return world.jobs.seal(ordinal, expecting: world.pinned, deadline: limit)
+        case .backup:
+            guard let address = snapshot.pod.value?.status?.podIP, let access = world.service.archive,
+                let own = world.request.archive
+            else { return nil }
+            let limit = seconds(snapshot.run.spec?.deadlines?.restore) ?? 6 * 3_600
+            return world.jobs.backup(ordinal, podIP: address, to: access, path: own.path, deadline: limit)
+        case .compareSource:
+            return world.jobs.scan(
+                role, ordinal, of: world.service.source, path: world.service.sourcePath,
+                comparing: snapshot.record.source)
+        }
+    }
+
+    /// What holds a step up, for the status.
+    static func obstacle(of step: Step, _ snapshot: RestoreRunSnapshot) -> PlanFinding? {
+        switch step.action {
+        case .awaitPromotion, .awaitReady:
+            return snapshot.pod.value.flatMap(PodObstacle.find)
+        case .runJob(let role):
+            if case .running(let obstacle, _) = snapshot.jobs[role]?.state { return obstacle }
+            return nil
+        case .createClaim, .createService, .stopService, .openService:
+            return nil
+        }
+    }
+
+    // MARK: Ending early
+
+    /// Takes away what the run made: Jobs, StatefulSet and Services first, the claim once no pod can use it. Only what
+    /// carries this run's UID is touched, by UID.
+    static func cleanUp(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
+        var draft = draft
+        guard let ending = snapshot.record.ending else { return Decision() }
+        let first = inTheWay(snapshot) + mine(snapshot.statefulSet, snapshot) + mine(snapshot.clientService, snapshot)
+            + mine(snapshot.headlessService, snapshot)
+        let claim = mine(snapshot.claim, snapshot)
+        let pods = mine(snapshot.pod, snapshot)
+        if first.isEmpty, claim.isEmpty, pods.isEmpty, isCertain(snapshot) {
+            draft.set(RunCondition.cleanedUp, .yes, "Removed", "what this run made is gone")
+            draft.finish(ending.state.known ?? .failed, ending.reason, ending.message)
+            return withRecord(Decision(status: draft.status), snapshot, draft.status)
+        }
+        var effects = first.map { Effect.delete($0) }
+        if first.isEmpty, pods.isEmpty, snapshot.claim.value?.metadata.isDeleting != true {
+            effects += claim.map { .delete($0) }
+        }
+        noteFailure(&draft, snapshot)
+        return withRecord(Decision(status: draft.status, effects: effects), snapshot, draft.status)
+    }
+
+    /// Jobs that run, and those that mounted the volume: a pod keeps its claim from going away even when it has ended.
+    /// Scans that have ended stay, for their logs.
+    private static func inTheWay(_ snapshot: RestoreRunSnapshot) -> [Seen] {
+        let volumeRoles = Set([JobRole.seal, .backup].flatMap { role in
+            (1...JobObservation.limit).compactMap { snapshot.request?.names.job(role, $0) }
+        })
+        return (snapshot.ownJobs.value ?? []).filter { job in
+            isMine(job.metadata, snapshot)
+                && (volumeRoles.contains(job.metadata.name) || !(job.isComplete || job.isFailed))
+        }.map(\.seen)
+    }
+
+    private static func mine<R: Resource>(_ observed: Observed<R>, _ snapshot: RestoreRunSnapshot) -> [Seen] {
+        guard let object = observed.value, isMine(object.metadata, snapshot) else { return [] }
+        return [object.seen]
+    }
+
+    /// Nothing is being looked up any more.
+    private static func isCertain(_ snapshot: RestoreRunSnapshot) -> Bool {
+        !snapshot.claim.isUnknown && !snapshot.statefulSet.isUnknown && !snapshot.pod.isUnknown
+            && !snapshot.clientService.isUnknown && !snapshot.headlessService.isUnknown
+            && !snapshot.ownJobs.isUnknown
+    }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Resources
+
+// How it is told, from the world as it is, whether a step is done.
+
+extension RestoreRunBehavior {
+    static func evidence(of step: Step, _ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
+        switch step.name {
+        case .claim: claim(snapshot, world)
+        case .provision: provisioned(snapshot, world)
+        case .restore: promoted(snapshot, world)
+        case .quiesce: stopped(snapshot, world)
+        case .seal: sealed(snapshot, world)
+        case .open: opened(snapshot, world)
+        case .serve: serving(snapshot, world)
+        case .backup: backedUp(snapshot)
+        case .compareSource: compared(snapshot)
+        }
+    }
+
+    static func isMine(_ metadata: ObjectMeta, _ snapshot: RestoreRunSnapshot) -> Bool {
+        metadata.labels?[Label.runUID] == snapshot.run.metadata.uid
+    }
+
+    private static func claim(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
+        switch snapshot.claim {
+        case .unknown, .absent(confirmed: false): return .underWay("looking for the claim")
+        case .absent(confirmed: true): return .none
+        case .present(let claim):
+            guard isMine(claim.metadata, snapshot) else {
+                return .failed(taken("PersistentVolumeClaim", claim.metadata.name, world))
+            }
+            return .done(warning: nil)
+        }
+    }
+
+    private static func provisioned(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
+        if let lost = lostClaim(snapshot, world) { return lost }
+        switch snapshot.statefulSet {
+        case .unknown, .absent(confirmed: false): return .underWay("looking for the StatefulSet")
+        case .absent(confirmed: true): return .none
+        case .present(let statefulSet):
+            guard isMine(statefulSet.metadata, snapshot) else {
+                return .failed(taken("StatefulSet", statefulSet.metadata.name, world))
+            }
+            return .done(warning: nil)
+        }
+    }
+
+    /// The volume that this run works on, or what became of it.
+    private static func lostClaim(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence? {
+        switch snapshot.claim {
+        case .unknown, .absent(confirmed: false): return .underWay("looking for the claim")
+        case .absent(confirmed: true): return .failed(deleted("PersistentVolumeClaim", world.request.names.claim))
+        case .present(let claim):
+            guard claim.metadata.uid == snapshot.record.claimUID || snapshot.record.claimUID == nil else {
+                return .failed(replaced("PersistentVolumeClaim", claim.metadata.name))
+            }
+            return claim.metadata.isDeleting ? .failed(deleted("PersistentVolumeClaim", claim.metadata.name)) : nil
+        }
+    }
+
+    /// The StatefulSet that this run made, or what became of it.
+    private static func ownStatefulSet(
+        _ snapshot: RestoreRunSnapshot, _ world: Workplace
+    ) -> (statefulSet: StatefulSet?, otherwise: Evidence) {
+        if let lost = lostClaim(snapshot, world) { return (nil, lost) }
+        switch snapshot.statefulSet {
+        case .unknown, .absent(confirmed: false): return (nil, .underWay("looking for the StatefulSet"))
+        case .absent(confirmed: true):
+            return (nil, .failed(deleted("StatefulSet", world.request.names.statefulSet)))
+        case .present(let statefulSet):
+            guard statefulSet.metadata.uid == snapshot.record.targetUID || snapshot.record.targetUID == nil else {
+                return (nil, .failed(replaced("StatefulSet", statefulSet.metadata.name)))
+            }
+            if statefulSet.metadata.isDeleting {
+                return (nil, .failed(deleted("StatefulSet", statefulSet.metadata.name)))
+            }
+            return (statefulSet, .none)
+        }
+    }
+
+    private static func promoted(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
+        let own = ownStatefulSet(snapshot, world)
+        guard own.statefulSet != nil else { return own.otherwise }
+        guard let pod = snapshot.pod.value, !pod.metadata.isDeleting else {
+            return .underWay("waiting for pod \(world.request.names.pod)")
+        }
+        // With `hot_standby=off` the server rejects connections until recovery has ended: ready means promoted.
+        if pod.isReady { return .done(warning: nil) }
+        if let obstacle = PodObstacle.find(pod) {
+            let restarts = pod.status?.containerStatuses?.first?.restartCount ?? 0
+            if obstacle.reason == "RestoreCrashed", restarts >= 3 { return .failed(obstacle) }
+            return .underWay(obstacle.message)
+        }
+        let started = pod.status?.containerStatuses?.first?.started == true
+        return .underWay(started ? "the image replays WAL" : "the image fetches \(world.pinned.name)")
+    }
+
+    private static func stopped(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
+        let own = ownStatefulSet(snapshot, world)
+        guard let statefulSet = own.statefulSet else { return own.otherwise }
+        guard statefulSet.spec?.replicas == 0 else { return .none }
+        // ReadWriteOnce is per node: the next pod may start beside this one unless the object is really gone.
+        guard snapshot.pod.isConfirmedAbsent else { return .underWay("waiting until pod \(world.request.names.pod) is gone") }
+        return .done(warning: nil)
+    }
+
+    private static func opened(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
+        let own = ownStatefulSet(snapshot, world)
+        guard let statefulSet = own.statefulSet else { return own.otherwise }
+        let isQuarantined = PostgresService.isQuarantined(statefulSet, world.request.profile)
+        guard !isQuarantined, statefulSet.spec?.replicas != 0 else { return .none }
+        switch snapshot.clientService {
+        case .unknown, .absent(confirmed: false): return .underWay("looking for the Service")
+        case .absent(confirmed: true): return .none
+        case .present(let service):
+            guard isMine(service.metadata, snapshot) else {
+                return .underWay("Service \(service.metadata.name) is not this run's: remove it, and the run goes on")
+            }
+            return .done(warning: nil)
+        }
+    }
+
+    private static func serving(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
+        let own = ownStatefulSet(snapshot, world)
+        guard own.statefulSet != nil else { return own.otherwise }
+        guard let pod = snapshot.pod.value, !pod.metadata.isDeleting, pod.isReady else {
+            let obstacle = snapshot.pod.value.flatMap(PodObstacle.find)
+            return .underWay(obstacle?.message ?? "waiting until pod \(world.request.names.pod) is ready")
+        }
+        // A pod of the quarantined template can't be here any more, but if it is, it is not what clients should see.
+        let arguments = pod.spec?.containers?.first { $0.name == world.request.profile.container }?.args ?? []
+        guard !arguments.contains("listen_addresses=") else { return .underWay("waiting for the opened pod") }
+        return .done(warning: nil)
+    }
+
+    private static func backedUp(_ snapshot: RestoreRunSnapshot) -> Evidence {
+        ofJob(.backup, snapshot) { facts in
+            guard case .backup(let result) = facts else { return nil }
+            guard result.code != "OK" else { return .done(warning: nil) }
+            return .done(warning: backupMissing(words(result.code, result.reasons)))
+        } exhausted: { why in
+            .done(warning: backupMissing(why))
+        }
+    }
+
+    private static func compared(_ snapshot: RestoreRunSnapshot) -> Evidence {
+        ofJob(.compareSource, snapshot) { facts in
+            guard case .scan(let result) = facts else { return nil }
+            guard result.code == "OK", let comparison = result.comparison else {
+                return .done(warning: unknownSource("\(result.code)\(result.message.map { ": \($0)" } ?? "")"))
+            }
+            guard !comparison.unchanged else { return .done(warning: nil) }
+            return .done(
+                warning: PlanFinding(
+                    reason: "SourceChanged",
+                    message: "of \(snapshot.record.source?.keys ?? 0) objects in the source's archive "
+                        + "\(comparison.keys) are there now, or some were written again; if its own retention did not "
+                        + "do that, look at it at once"))
+        } exhausted: { why in
+            .done(warning: unknownSource(why))
+        }
+    }
+
+    /// What a Job's state means for its step. `judge` answers `nil` for a result of another kind.
+    static func ofJob(
+        _ role: JobRole, _ snapshot: RestoreRunSnapshot, judge: (LogFacts) -> Evidence?,
+        exhausted: (String) -> Evidence
+    ) -> Evidence {
+        // Not observed in this pass: the step before it was seen done just now, and the next pass looks.
+        guard let observation = snapshot.jobs[role] else { return .underWay("about to start Job \(role.rawValue)") }
+        switch observation.state {
+        case .unknown: return .underWay("reading the result of Job \(role.rawValue)")
+        case .absent: return .none
+        case .foreign: return .failed(foreignJob(snapshot.request?.names.job(role, observation.ordinal) ?? role.rawValue))
+        case .running(let obstacle, _): return .underWay(obstacle?.message ?? "Job \(role.rawValue) runs")
+        case .done(let facts): return judge(facts) ?? exhausted("its result is of another kind")
+        case .exhausted(let why): return exhausted(why)
+        }
+    }
+
+    /// A program's code with what its logs gave away.
+    static func words(_ code: String, _ reasons: [String]?) -> String {
+        guard let reasons, !reasons.isEmpty else { return code }
+        return "\(code) (\(reasons.prefix(6).joined(separator: ", ")))"
+    }
+
+    private static func backupMissing(_ why: String) -> PlanFinding {
+        PlanFinding(
+            reason: "BackupFailed",
+            message: "the service is open, but has no base backup of its own: \(why); take one with the image's tool")
+    }
+
+    private static func unknownSource(_ why: String) -> PlanFinding {
+        PlanFinding(reason: "NotCompared", message: "the source's archive could not be compared: \(why)")
+    }
+
+    private static func taken(_ kind: String, _ name: String, _ world: Workplace) -> PlanFinding {
+        PlanFinding(
+            reason: "TargetNotEmpty",
+            message: "\(kind) \(name) exists in namespace \(world.request.namespace) and is not this run's; choose "
+                + "another name")
+    }
+
+    private static func deleted(_ kind: String, _ name: String) -> PlanFinding {
+        PlanFinding(reason: "TargetDeleted", message: "\(kind) \(name) was deleted while the run was under way")
+    }
+
+    private static func replaced(_ kind: String, _ name: String) -> PlanFinding {
+        PlanFinding(
+            reason: "TargetReplaced",
+            message: "\(kind) \(name) was deleted and made again by someone else while the run was under way")
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Resources
+
+// The words of refusals: what was seen, which object, and the way out.
+
+extension RestoreRunBehavior {
+    static func owner(_ run: RestoreRun) -> OwnerReference {
+        OwnerReference(
+            apiVersion: RestoreRun.resourceKind.apiVersion, kind: RestoreRun.resourceKind.kind,
+            name: run.metadata.name, uid: run.metadata.uid ?? "", controller: true)
+    }
+
+    static func notFound(_ kind: String, _ name: String, _ request: RunRequest, _ reason: String) -> PlanFinding {
+        PlanFinding(
+            reason: reason,
+            message: "\(kind) \(name) does not exist in namespace \(request.namespace); create it, and the run goes on")
+    }
+
+    static func incomplete(_ repository: BackupRepository, _ field: String) -> PlanFinding {
+        PlanFinding(
+            reason: "RepositoryInvalid",
+            message: "\(field): BackupRepository \(repository.metadata.name) needs spec.s3.endpoint, spec.s3.bucket and "
+                + "spec.credentials.secretRef.name")
+    }
+
+    /// What a repository may say and this version can't do.
+    static func unavailable(_ repository: BackupRepository, _ field: String) -> [PlanFinding] {
+        let spec = repository.spec
+        var findings: [PlanFinding] = []
+        let names = [
+            spec?.credentials?.serviceAccountName == nil ? nil : "spec.credentials.serviceAccountName",
+            spec?.s3?.caBundle == nil ? nil : "spec.s3.caBundle",
+        ]
+        for name in names.compactMap({ $0 }) {
+            findings.append(
+                PlanFinding(
+                    reason: "UnsupportedMode",
+                    message: "\(field): BackupRepository \(repository.metadata.name): \(name) is not available in this "
+                        + "version"))
+        }
+        return findings
+    }
+
+    static func notAllowed(_ access: RepositoryAccess, _ image: String) -> PlanFinding {
+        let allowed = access.allowedImages.isEmpty ? "none" : access.allowedImages.joined(separator: ", ")
+        return PlanFinding(
+            reason: "ImageNotAllowed",
+            message: "spec.target.newService.image \(image) may not run with the credentials of BackupRepository "
+                + "\(access.name) (allowed: \(allowed)); add it to that repository's spec.allowedImages")
+    }
+
+    static func overlap(_ source: String, _ archive: String) -> PlanFinding {
+        PlanFinding(
+            reason: "PrefixOverlap",
+            message: "spec.target.newService.archive: \(archive) overlaps the source's archive \(source); the clone "
+                + "would archive into what it is restored from. Choose a path that is not inside the other")
+    }
+
+    static func foreignJob(_ name: String) -> PlanFinding {
+        PlanFinding(
+            reason: "JobNotOurs", message: "a Job named \(name) exists and is not this run's; remove it and start a new run")
+    }
+
+    static func unreadable(_ role: JobRole, _ why: String) -> PlanFinding {
+        PlanFinding(
+            reason: "JobResultUnreadable",
+            message: "Job \(role.rawValue) gave no result that can be believed in \(JobObservation.limit) attempts: \(why)")
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Resources
+
+// Pending/Prepare: everything that can be known before anything is touched.
+
+extension RestoreRunBehavior {
+    /// How long a run waits for what is not there yet (a repository that Git applies a moment later), in seconds.
+    package static let prepareDeadline: Int64 = 600
+
+    static func prepare(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
+        var draft = draft
+        guard let request = snapshot.request else {
+            return refuse(snapshot, draft, snapshot.findings)
+        }
+        if snapshot.status.plan != nil { return start(snapshot, draft) }
+        switch lookAtWorld(snapshot, request) {
+        case .refused(let findings): return refuse(snapshot, draft, findings)
+        case .missing(let finding):
+            if draft.now >= prepareEnds(snapshot) { return refuse(snapshot, draft, [finding]) }
+            draft.set(RunCondition.planned, .no, finding.reason, finding.message)
+            draft.waiting(finding.reason, finding.message)
+            return waiting(snapshot, draft, [])
+        case .looking(let message, let effects, let obstacle):
+            if draft.now >= prepareEnds(snapshot) {
+                let late = PlanFinding(reason: "NoProgress", message: "after \(prepareDeadline) s still: \(message)")
+                return refuse(snapshot, draft, [obstacle ?? late])
+            }
+            draft.working("Planning", message)
+            if let obstacle { draft.waiting(obstacle.reason, obstacle.message) }
+            noteFailure(&draft, snapshot)
+            return waiting(snapshot, draft, effects)
+        case .seen(let world):
+            return plan(snapshot, draft, world)
+        }
+    }
+
+    private static func prepareEnds(_ snapshot: RestoreRunSnapshot) -> Timestamp {
+        (snapshot.run.metadata.creationTimestamp ?? Timestamp(seconds: 0)).adding(seconds: prepareDeadline)
+    }
+
+    private static func waiting(
+        _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ effects: [Effect]
+    ) -> Decision<Status> {
+        withRecord(
+            Decision(status: draft.status, effects: effects, wake: .at(prepareEnds(snapshot))), snapshot,
+            draft.status)
+    }
+
+    /// Refuses a run before anything is made. All findings are named; the first one is the reason.
+    private static func refuse(
+        _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ findings: [PlanFinding]
+    ) -> Decision<Status> {
+        var draft = draft
+        let finding = findings.first ?? PlanFinding(reason: "InvalidSpec", message: "the request can't be read")
+        let message = findings.count < 2 ? finding.message : findings.map(\.message).joined(separator: "; ")
+        var plan = draft.status.plan ?? PlanStatus()
+        plan.errors = Array(findings.prefix(16))
+        draft.status.plan = plan
+        draft.set(RunCondition.planned, .no, finding.reason, message)
+        return fail(snapshot, draft, PlanFinding(reason: finding.reason, message: message))
+    }
+
+    private static func plan(
+        _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ world: PlanInput
+    ) -> Decision<Status> {
+        var draft = draft
+        let plan = Planner.plan(world)
+        draft.status.plan = plan.status
+        if let errors = plan.status.errors, !errors.isEmpty { return refuse(snapshot, draft, errors) }
+        draft.record.pinnedBackup = plan.pinned
+        draft.record.source = world.sourceScan.fingerprint
+        let warnings = (plan.status.warnings ?? []).map(\.message).joined(separator: "; ")
+        draft.set(
+            RunCondition.planned, .yes, "Planned",
+            "restores base backup \(plan.pinned?.name ?? "")" + (warnings.isEmpty ? "" : "; \(warnings)"))
+        draft.set(RunCondition.approved, .yes, "NotRequired", "a new service destroys nothing")
+        draft.set(
+            RunCondition.locked, .yes, "ClaimIsTheLock",
+            "for a new name, creating the claim is the lock")
+        draft.working("Planned", "planned; waiting for the ledger's row")
+        return withRecord(Decision(status: draft.status), snapshot, draft.status)
+    }
+
+    /// The point of no return. This pass commits the facts and does nothing else: a cancel in between is a conflict.
+    private static func start(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
+        var draft = draft
+        guard draft.status.conditions?.isTrue(RunCondition.recorded) == true else {
+            let message = draft.status.conditions?.condition(RunCondition.recorded)?.message ?? ""
+            draft.waiting("WaitingForLedger", "planned; nothing starts before the ledger has its row: \(message)")
+            return withRecord(Decision(status: draft.status), snapshot, draft.status)
+        }
+        draft.status.state = Open(.running)
+        draft.status.phase = Open(.provision)
+        draft.status.startedAt = draft.now.wholeSecond
+        draft.record.stepStartedAt = draft.now.wholeSecond
+        draft.set(
+            RunCondition.pointOfNoReturn, .yes, "Started", "from here on the run writes to the new service")
+        draft.working("Starting", "creating the new service")
+        // The ledger must say `running` before the first write; `advance` waits for that.
+        return withRecord(Decision(status: draft.status), snapshot, draft.status)
+    }
+}
+
+/// What was found when looking at the request's surroundings.
+enum WorldView {
+    case refused([PlanFinding])
+    /// Something is not there (yet).
+    case missing(PlanFinding)
+    case looking(String, [Effect], PlanFinding?)
+    case seen(PlanInput)
+}
+
+extension RestoreRunBehavior {
+    private static func lookAtWorld(_ snapshot: RestoreRunSnapshot, _ request: RunRequest) -> WorldView {
+        if let name = request.sourceServiceName {
+            switch snapshot.sourceService {
+            case .unknown: return .looking("reading ManagedService \(name)", [], nil)
+            case .absent: return .missing(notFound("ManagedService", name, request, "ServiceNotFound"))
+            case .present: break
+            }
+        }
+        guard let source = resolvedSource(snapshot) else {
+            return .refused([
+                PlanFinding(
+                    reason: "NotWalg",
+                    message: "spec.source.service: ManagedService \(request.sourceServiceName ?? "") has no archive")
+            ])
+        }
+        let repositories = lookAtRepositories(snapshot, request, source)
+        guard case .found(let sourceAccess, let archiveAccess) = repositories else {
+            if case .not(let view) = repositories { return view }
+            return .refused([])
+        }
+        if let occupied = occupied(snapshot.occupants, request) { return .refused([occupied]) }
+        let jobs = PostgresJobs(request: request, settings: snapshot.settings, owner: owner(snapshot.run))
+        var scans: [JobRole: ScanResult] = [:]
+        var effects: [Effect] = []
+        var obstacle: PlanFinding?
+        var wanted: [(JobRole, RepositoryAccess, String)] = [(.scanSource, sourceAccess, source.path)]
+        if let archiveAccess, let own = request.archive { wanted.append((.scanArchive, archiveAccess, own.path)) }
+        for (role, access, path) in wanted {
+            let seen = snapshot.jobs[role] ?? JobObservation(ordinal: 1, state: .unknown)
+            switch seen.state {
+            case .unknown: break
+            case .absent: effects.append(.create(.job(jobs.scan(role, seen.ordinal, of: access, path: path))))
+            case .foreign: return .refused([foreignJob(request.names.job(role, seen.ordinal))])
+            case .running(let why, _): obstacle = obstacle ?? why
+            case .done(.scan(let result)): scans[role] = result
+            case .done: return .refused([unreadable(role, "it is of another kind")])
+            case .exhausted(let why): return .refused([unreadable(role, why)])
+            }
+        }
+        guard case .absent = snapshot.occupants.claim, case .absent = snapshot.occupants.statefulSet,
+            case .absent = snapshot.occupants.clientService, case .absent = snapshot.occupants.headlessService,
+            let sourceScan = scans[.scanSource], archiveAccess == nil || scans[.scanArchive] != nil
+        else { return .looking("looking at the archives", effects, obstacle) }
+        return .seen(
+            PlanInput(
+                request: request, source: sourceAccess, sourcePath: source.path, sourceScan: sourceScan,
+                archive: archiveAccess, archiveScan: scans[.scanArchive]))
+    }
+
+    private enum Repositories {
+        case found(RepositoryAccess, RepositoryAccess?)
+        case not(WorldView)
+    }
+
+    private static func lookAtRepositories(
+        _ snapshot: RestoreRunSnapshot, _ request: RunRequest, _ source: RunRequest.Source
+    ) -> Repositories {
+        var findings: [PlanFinding] = []
+        var access: [RepositoryAccess] = []
+        var wanted = [(snapshot.sourceRepository, source.repository, "spec.source")]
+        if let own = request.archive {
+            wanted.append((snapshot.archiveRepository, own.repository, "spec.target.newService.archive"))
+        }
+        for (observed, name, field) in wanted {
+            switch observed {
+            case .unknown: return .not(.looking("reading BackupRepository \(name)", [], nil))
+            case .absent: return .not(.missing(notFound("BackupRepository", name, request, "RepositoryNotFound")))
+            case .present(let repository):
+                findings += validate(
+                    repository.spec, allowLoopback: snapshot.settings.allowLoopbackEndpoints
+                ).map {
+                    PlanFinding(reason: $0.reason, message: "\(field): BackupRepository \(name): \($0.message)")
+                }
+                findings += unavailable(repository, field)
+                guard let read = RepositoryAccess(repository) else {
+                    findings.append(incomplete(repository, field))
+                    continue
+                }
+                if !read.allows(request.image) { findings.append(notAllowed(read, request.image)) }
+                access.append(read)
+            }
+        }
+        if !findings.isEmpty { return .not(.refused(findings)) }
+        if let archive = request.archive, access.count == 2,
+            access[0].overlaps(source.path, with: access[1], archive.path) {
+            return .not(.refused([overlap(access[0].uri(source.path), access[1].uri(archive.path))]))
+        }
+        guard let first = access.first else { return .not(.refused([])) }
+        return .found(first, access.count == 2 ? access[1] : nil)
+    }
+
+    private static func occupied(_ found: RestoreRunSnapshot.Occupants, _ request: RunRequest) -> PlanFinding? {
+        let names = request.names
+        var kinds: [String] = []
+        if found.claim.value != nil { kinds.append("PersistentVolumeClaim \(names.claim)") }
+        if found.statefulSet.value != nil { kinds.append("StatefulSet \(names.statefulSet)") }
+        if found.clientService.value != nil { kinds.append("Service \(names.clientService)") }
+        if found.headlessService.value != nil { kinds.append("Service \(names.headlessService)") }
+        guard !kinds.isEmpty else { return nil }
+        return PlanFinding(
+            reason: "TargetNotEmpty",
+            message: "spec.target.newService.name \(request.serviceName): \(kinds.joined(separator: " and ")) "
+                + "exists already in namespace \(request.namespace) and is not this run's; choose another name, or "
+                + "remove it yourself if its data is not needed")
+    }
+}

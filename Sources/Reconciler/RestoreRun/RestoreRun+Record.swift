@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+// The run in the ledger: its row before the first write, its outcome before the finalizer comes off.
+
+/// Name of the ConfigMap that keeps a run's outcome while the ledger is away.
+package func spoolName(runUID: String) -> String { "reprise-spool-\(runUID.lowercased())" }
+
+extension RestoreRunBehavior {
+    /// Adds the ledger write that the status asks for, if the row says something else. Last among the effects: a ledger
+    /// that is away must not keep the others from happening. What must wait for the row waits for the row as read.
+    static func withRecord(
+        _ decision: Decision<Status>, _ snapshot: RestoreRunSnapshot, _ status: RestoreRunStatus
+    ) -> Decision<Status> {
+        var decision = decision
+        let wanted = entry(for: snapshot.run, status)
+        switch snapshot.ledger {
+        case .unknown, .present(.unavailable): return decision
+        case .absent: decision.effects.append(.record(wanted))
+        case .present(.run(let row)):
+            if !row.isTerminal, !agrees(row, wanted) { decision.effects.append(.record(wanted)) }
+        }
+        return decision
+    }
+
+    private static func agrees(_ row: LedgerRow, _ entry: LedgerEntry) -> Bool {
+        row.status == entry.status && row.phase == entry.phase && row.failedPhase == entry.failedPhase
+            && row.attempt == entry.attempt && row.planHash == entry.planHash
+            && row.errorMessage == entry.errorMessage && row.bytesRestored == entry.bytesRestored
+    }
+
+    /// Says in the status what the ledger holds.
+    static func noteRecorded(_ draft: inout StatusDraft, _ snapshot: RestoreRunSnapshot) {
+        switch snapshot.ledger {
+        case .unknown: break
+        case .absent:
+            draft.set(RunCondition.recorded, .no, "NotYet", "the ledger has no row of this run yet")
+        case .present(.unavailable(let message)):
+            draft.set(RunCondition.recorded, .no, "LedgerUnavailable", "the ledger can't be reached: \(message)")
+        case .present(.run(let row)):
+            draft.status.ledgerID = row.id
+            draft.status.auditHead = row.auditHead
+            draft.set(RunCondition.recorded, .yes, "Recorded", "row \(row.id) of reprise.restore_runs")
+        }
+    }
+
+    /// A terminal run: its outcome goes to the ledger, or to the spool while the ledger is away; then nothing holds the
+    /// object any more. Its state never changes again.
+    static func afterEnd(_ snapshot: RestoreRunSnapshot, at now: Timestamp) -> Decision<Status> {
+        let run = snapshot.run
+        let wanted = entry(for: run, snapshot.status)
+        var draft = StatusDraft(snapshot, at: now)
+        draft.status.observedGeneration = snapshot.status.observedGeneration
+        switch snapshot.ledger {
+        case .unknown: return Decision()
+        case .absent: return Decision(effects: [.record(wanted)])
+        case .present(.run(let row)):
+            guard row.isTerminal else { return Decision(effects: [.record(wanted)]) }
+            if row.status == wanted.status || !row.inferred {
+                note(row, against: wanted, &draft)
+                return released(draft, snapshot)
+            }
+            return Decision(effects: [.record(wanted)])
+        case .present(.unavailable(let message)):
+            switch snapshot.spool {
+            case .unknown: return Decision()
+            case .absent: return Decision(effects: [.spool(wanted)])
+            case .present:
+                draft.set(
+                    RunCondition.recorded, .no, "Spooled",
+                    "the ledger can't be reached (\(message)); the outcome is kept in ConfigMap "
+                        + "\(snapshot.settings.controllerNamespace)/\(spoolName(runUID: wanted.runUID)) until it can")
+                return released(draft, snapshot)
+            }
+        }
+    }
+
+    private static func note(_ row: LedgerRow, against wanted: LedgerEntry, _ draft: inout StatusDraft) {
+        draft.status.ledgerID = row.id
+        draft.status.auditHead = row.auditHead
+        if row.status == wanted.status {
+            draft.set(RunCondition.recorded, .yes, "Recorded", "row \(row.id) of reprise.restore_runs")
+        } else {
+            draft.set(
+                RunCondition.recorded, .yes, "LedgerDisagrees",
+                "row \(row.id) of reprise.restore_runs says \(row.status) and can't be changed any more")
+        }
+    }
+
+    /// Status first, in a pass of its own; then the finalizer.
+    private static func released(_ draft: StatusDraft, _ snapshot: RestoreRunSnapshot) -> Decision<Status> {
+        guard draft.status == snapshot.status else { return Decision(status: draft.status) }
+        let finalizers = snapshot.run.metadata.finalizers ?? []
+        guard finalizers.contains(recordFinalizer) else { return Decision() }
+        return Decision(effects: [
+            .setFinalizers(snapshot.run.seen, finalizers.filter { $0 != recordFinalizer })
+        ])
+    }
+
+    /// The row that a status means. Pure: the same status gives the same row, so writing it twice changes nothing.
+    package static func entry(for run: RestoreRun, _ status: RestoreRunStatus) -> LedgerEntry {
+        let created = run.metadata.creationTimestamp ?? Timestamp(seconds: 0)
+        let spec = run.spec
+        var entry = LedgerEntry(
+            runUID: run.metadata.uid ?? "", namespace: run.metadata.namespace ?? "", name: run.metadata.name,
+            specDigest: status.restore?.specDigest ?? specDigest(run), createdAt: created)
+        entry.mode = LedgerWords.mode(spec?.mode?.known ?? .newService)
+        entry.status = LedgerWords.state(status.state?.known ?? .pending)
+        entry.phase = LedgerWords.phase(status.phase?.known ?? .prepare)
+        entry.failedPhase = status.failedPhase?.known.map(LedgerWords.phase)
+        entry.destructive = status.destructive ?? false
+        entry.toNewService = spec?.target?.service == nil
+        entry.strategy = status.plan?.strategy.map { _ in "walg_restore" }
+        entry.sourceBackup = status.restore?.pinnedBackup?.name
+        entry.sourceLocation = sourceLocation(spec?.source)
+        entry.originService = spec?.source?.service?.name
+        entry.targetKind = StatefulSet.resourceKind.kind
+        entry.targetUID = status.restore?.targetUID
+        entry.targetServiceName = spec?.target?.newService?.name
+        entry.recoveryTarget = spec?.recoveryTarget
+        entry.parameterOverrides = spec?.target?.newService
+        entry.plan = status.plan
+        entry.planHash = status.plan?.hash
+        entry.requestID = spec?.requestID
+        entry.retryOf = spec?.retryOf?.name
+        entry.rollbackOf = spec?.rollbackOf?.name
+        entry.resumeToken = status.restore
+        entry.attempt = status.attempt ?? 1
+        entry.requestedBy = status.requestedBy?.name
+        entry.bytesTotal = status.restore?.pinnedBackup?.bytes
+        entry.bytesRestored = status.restore?.sealed?.dataBytes
+        entry.verification = status.verification
+        entry.startedAt = status.startedAt
+        entry.finishedAt = status.finishedAt
+        if let finished = status.finishedAt, status.state?.known == .completed {
+            entry.rtoSeconds = finished.seconds(since: created)
+        }
+        if let state = status.state?.known, state != .completed, state.isTerminal {
+            entry.errorMessage = status.message
+        }
+        entry.audit = audit(created, status, entry)
+        return entry
+    }
+
+    private static func sourceLocation(_ source: RestoreSource?) -> String? {
+        if let archive = source?.archive {
+            return "\(archive.repository?.name ?? ""):\(archive.path ?? "")"
+        }
+        return source?.location?.uri
+    }
+
+    /// Every audit row that the run's life so far means; rows that are there already are not written again.
+    private static func audit(
+        _ created: Timestamp, _ status: RestoreRunStatus, _ entry: LedgerEntry
+    ) -> [AuditEntry] {
+        func row(_ operation: AuditEntry.Operation, _ detail: String?, _ at: Timestamp) -> AuditEntry {
+            AuditEntry(
+                operation: operation, attempt: entry.attempt, actor: entry.requestedBy, detail: detail, at: at)
+        }
+        var rows = [row(.accepted, nil, created)]
+        if let started = status.startedAt { rows.append(row(.started, entry.planHash, started)) }
+        guard let finished = status.finishedAt, let state = status.state?.known else { return rows }
+        let reason = status.conditions?.condition(RunCondition.finished)?.reason
+        switch state {
+        case .pending, .running: break
+        case .completed: rows.append(row(.finished, reason, finished))
+        case .cancelled: rows.append(row(.cancelled, reason, finished))
+        case .failed, .interrupted:
+            rows.append(row(status.startedAt == nil ? .refused : .finished, reason, finished))
+        }
+        return rows
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Resources
+
+// What the seal's facts prove about the restored data, held against the plan.
+
+extension RestoreRunBehavior {
+    static func sealed(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
+        ofJob(.seal, snapshot) { facts in
+            guard case .seal(let result) = facts else { return nil }
+            return judge(result, world)
+        } exhausted: { why in
+            .failed(PlanFinding(reason: "SealFailed", message: "the restored data could not be sealed: \(why)"))
+        }
+    }
+
+    private static func judge(_ result: SealResult, _ world: Workplace) -> Evidence {
+        let pinned = world.pinned
+        // First what was restored at all: an image that ran initdb has a cluster, but not this one.
+        if let identifier = result.systemIdentifier, identifier != pinned.systemIdentifier {
+            return .failed(
+                notRestored(
+                    "the volume holds a database system \(identifier), the archive's is \(pinned.systemIdentifier)",
+                    world))
+        }
+        guard result.code == "OK" else {
+            return .failed(
+                PlanFinding(
+                    reason: result.code,
+                    message: "the restored data could not be sealed, in step \(result.step ?? "unknown"): "
+                        + words(result.code, result.reasons)))
+        }
+        guard let identifier = result.systemIdentifier, let timeline = result.timeline else {
+            return .failed(notRestored("the seal found no system identifier or timeline", world))
+        }
+        guard let label = result.backupLabel, let start = label.startWalLocation else {
+            return .failed(notRestored("the data (system \(identifier)) was not made from a base backup", world))
+        }
+        if timeline <= pinned.timeline {
+            return .failed(
+                PlanFinding(
+                    reason: "NotPromoted",
+                    message: "the data is on timeline \(timeline), not on one newer than the backup's "
+                        + "\(pinned.timeline): recovery did not end in a promotion"))
+        }
+        if let version = result.serverVersionNum, version / 10_000 != world.request.major {
+            return .failed(
+                PlanFinding(
+                    reason: "MajorMismatch",
+                    message: "the restored server is of major version \(version / 10_000), not \(world.request.major)"))
+        }
+        if let inherited = inheritedTarget(result) { return .failed(inherited) }
+        return .done(warning: otherBackup(start, world))
+    }
+
+    /// Recovery settings that were left in the source cut a restore to latest at an old target, without a word.
+    private static func inheritedTarget(_ result: SealResult) -> PlanFinding? {
+        let settings = result.inheritedRecoverySettings ?? []
+        let expected = "no recovery target specified"
+        let reason = result.historyReason ?? expected
+        guard !settings.isEmpty || !reason.hasPrefix(expected) else { return nil }
+        let names = settings.isEmpty ? "" : " (\(settings.prefix(8).joined(separator: ", ")))"
+        return PlanFinding(
+            reason: "InheritedRecoveryTarget",
+            message: "the backup carries recovery settings\(names): recovery stopped at \"\(reason.prefix(120))\" and not "
+                + "at the archive's end. Reset them in the source (ALTER SYSTEM RESET), take a base backup and try again")
+    }
+
+    /// The image always fetches `LATEST`; what it fetched is told from the data. With no target, replaying from another
+    /// base backup of the same system leads to the same end, so it is said and not refused.
+    private static func otherBackup(_ start: String, _ world: Workplace) -> PlanFinding? {
+        let pinned = world.pinned
+        guard let fetched = LSN(start), let planned = LSN(pinned.startLSN), fetched != planned else { return nil }
+        return PlanFinding(
+            reason: "OtherBaseBackup",
+            message: "the image fetched the base backup that starts at \(start), the plan pinned \(pinned.name) "
+                + "(\(pinned.startLSN)); both were replayed to the archive's end")
+    }
+
+    private static func notRestored(_ what: String, _ world: Workplace) -> PlanFinding {
+        PlanFinding(
+            reason: "RestoreNotPerformed",
+            message: "image \(world.request.image) did not restore the archive: \(what). It may not honour "
+                + "\(world.request.profile.cloneFrom); use an image of the contract \(world.request.profile.name)")
+    }
+}

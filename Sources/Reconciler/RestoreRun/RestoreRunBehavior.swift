@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+/// One restore operation, from its manifest to its outcome.
+///
+/// Flow: first the finalizer, then `Pending/Prepare` (read the spec, look at both archives with Jobs, plan, wait for the
+/// ledger's row; nothing of the target is touched), then the point of no return, then the plan's steps one by one, then
+/// the outcome in status and in the ledger, then the finalizer comes off.
+///
+/// Guarantees: nothing is created for a refused run but the Jobs that looked; nothing is written to the target before the
+/// plan is free of errors, the ledger has the row, and the run is not cancelled; whatever an unsuccessful run made is
+/// taken away by UID and label, unless the service was opened already.
+package enum RestoreRunBehavior: Behavior {
+    package typealias Object = RestoreRun
+    package typealias Status = RestoreRunStatus
+    package typealias Snapshot = RestoreRunSnapshot
+
+    package static func decide(_ snapshot: RestoreRunSnapshot, at now: Timestamp) -> Decision<RestoreRunStatus> {
+        let run = snapshot.run
+        if let state = snapshot.status.state, state.known == nil {
+            // Written by a newer controller: touching it could only do harm.
+            return Decision()
+        }
+        if snapshot.state?.isTerminal == true { return afterEnd(snapshot, at: now) }
+        let finalizers = run.metadata.finalizers ?? []
+        if !finalizers.contains(recordFinalizer) {
+            // In a pass of its own, before anything else exists that must outlive the object.
+            guard !run.metadata.isDeleting else { return Decision() }
+            return Decision(effects: [.setFinalizers(run.seen, finalizers + [recordFinalizer])])
+        }
+        var draft = StatusDraft(snapshot, at: now)
+        if snapshot.state == nil { begin(&draft, run) }
+        noteRecorded(&draft, snapshot)
+        if snapshot.record.ending != nil { return cleanUp(snapshot, draft) }
+        if let ending = requestedEnding(snapshot) {
+            if ending.state.known == .cancelled, draft.status.cancelRequestedAt == nil { draft.status.cancelRequestedAt = now.wholeSecond }
+            return end(snapshot, draft, ending)
+        }
+        return snapshot.state == .running ? advance(snapshot, draft) : prepare(snapshot, draft)
+    }
+
+    /// The first status: everything that a reader may wait for is there, if only as Unknown.
+    private static func begin(_ draft: inout StatusDraft, _ run: RestoreRun) {
+        draft.status.state = Open(.pending)
+        draft.status.phase = Open(.prepare)
+        draft.status.attempt = 1
+        draft.status.destructive = false
+        draft.record.specDigest = specDigest(run)
+        // Without an admission policy nobody vouches for a name: what is shown is said to be unverified.
+        draft.status.requestedBy = .init(name: run.metadata.annotations?["reprise.dev/requested-by"], verified: false)
+        for type in [RunCondition.planned, RunCondition.recorded, RunCondition.finished, RunCondition.succeeded] {
+            draft.set(type, .unknown, "Pending", "not known yet")
+        }
+        draft.working("Preparing", "looking at the request")
+    }
+
+    /// Deleting a run cancels it; `spec.cancel` says so in so many words.
+    private static func requestedEnding(_ snapshot: RestoreRunSnapshot) -> Ending? {
+        if snapshot.run.spec?.cancel == true {
+            return Ending(state: .cancelled, reason: "Cancelled", message: "cancelled by spec.cancel")
+        }
+        if snapshot.run.metadata.isDeleting {
+            return Ending(state: .cancelled, reason: "Deleted", message: "cancelled, because the run was deleted")
+        }
+        // API servers with CEL refuse this; the older ones leave it to us.
+        if let first = snapshot.record.specDigest, first != specDigest(snapshot.run) {
+            return Ending(
+                state: .failed, reason: "SpecChanged",
+                message: "spec was edited after the run began; a run does what it was first asked for or nothing. Make a "
+                    + "new RestoreRun")
+        }
+        return nil
+    }
+
+    /// What the run was asked for; `cancel` is the one field that may change.
+    static func specDigest(_ run: RestoreRun) -> String {
+        var spec = run.spec
+        spec?.cancel = nil
+        return Planner.digest(of: spec)
+    }
+
+    /// Ends a run that is not successful. What it made is taken away first, unless the service is open: then it stays,
+    /// since people may have written to it.
+    static func end(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ ending: Ending) -> Decision<Status> {
+        var draft = draft
+        let kept = snapshot.isDone(.open)
+        guard snapshot.state == .running, !kept else {
+            let suffix = kept ? "; the service was opened already and is kept" : ""
+            draft.finish(ending.state.known ?? .failed, ending.reason, ending.message + suffix)
+            return withRecord(Decision(status: draft.status), snapshot, draft.status)
+        }
+        draft.record.ending = ending
+        draft.working("CleaningUp", "\(ending.message); taking away what this run made")
+        draft.set(RunCondition.cleanedUp, .no, "CleaningUp", "taking away what this run made")
+        return withRecord(Decision(status: draft.status), snapshot, draft.status)
+    }
+
+    /// A refusal or failure with its reason, as an ending.
+    static func fail(
+        _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ finding: PlanFinding
+    ) -> Decision<Status> {
+        end(snapshot, draft, Ending(state: .failed, reason: finding.reason, message: finding.message))
+    }
+
+    /// The API server refused something for good: a person must see its words.
+    static func noteFailure(_ draft: inout StatusDraft, _ snapshot: RestoreRunSnapshot) {
+        guard let failure = snapshot.failure, failure.count > 1 || failure.disposition == .terminal else { return }
+        draft.waiting(failure.reason, "\(failure.effect): \(failure.message)")
+    }
+}

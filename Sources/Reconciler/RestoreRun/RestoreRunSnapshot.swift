@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+/// Everything that a decision about a run looks at.
+package struct RestoreRunSnapshot: Equatable, Sendable {
+    package var run: RestoreRun
+    package var settings: Settings
+    package var failure: Failure?
+    package var ledger: Observed<LedgerAnswer>
+    /// The run's outcome in the spool; read only when the ledger could not be asked.
+    package var spool: Observed<ConfigMap>
+    /// The spec, read and checked; `nil` when it asks for what can't be done.
+    package var request: RunRequest?
+    package var findings: [PlanFinding]
+    package var sourceService: Observed<ManagedService>
+    package var sourceRepository: Observed<BackupRepository>
+    package var archiveRepository: Observed<BackupRepository>
+    package var jobs: [JobRole: JobObservation]
+    /// Every Job of the run; read only to take away what it made.
+    package var ownJobs: Observed<[Job]>
+    /// What has the service's names, by quorum reads: seen by the plan, to refuse what is there already.
+    package var occupants: Occupants
+    package var claim: Observed<PersistentVolumeClaim>
+    package var statefulSet: Observed<StatefulSet>
+    package var pod: Observed<Pod>
+    package var clientService: Observed<Service>
+    package var headlessService: Observed<Service>
+
+    package struct Occupants: Equatable, Sendable {
+        package var claim: Observed<PersistentVolumeClaim> = .unknown
+        package var statefulSet: Observed<StatefulSet> = .unknown
+        package var clientService: Observed<Service> = .unknown
+        package var headlessService: Observed<Service> = .unknown
+
+        package init() {}
+    }
+
+    package init(run: RestoreRun, settings: Settings) {
+        self.run = run
+        self.settings = settings
+        self.ledger = .unknown
+        self.spool = .unknown
+        self.findings = []
+        self.sourceService = .unknown
+        self.sourceRepository = .unknown
+        self.archiveRepository = .unknown
+        self.jobs = [:]
+        self.ownJobs = .unknown
+        self.occupants = Occupants()
+        self.claim = .unknown
+        self.statefulSet = .unknown
+        self.pod = .unknown
+        self.clientService = .unknown
+        self.headlessService = .unknown
+    }
+
+    package var status: RestoreRunStatus { run.status ?? RestoreRunStatus() }
+    package var state: RunState? { status.state?.known }
+    package var record: RestoreRecord { status.restore ?? RestoreRecord() }
+
+    package func isDone(_ step: Step.Name) -> Bool {
+        record.completedSteps?.contains(step.rawValue) ?? false
+    }
+}
+
+extension RestoreRunBehavior {
+    /// Reads what the run's stage needs and nothing else: a run that has ended and is recorded reads nothing.
+    package static func observe(_ run: RestoreRun, through reader: inout some Reader) -> RestoreRunSnapshot {
+        var snapshot = RestoreRunSnapshot(run: run, settings: reader.settings)
+        let uid = run.metadata.uid ?? ""
+        let status = snapshot.status
+        let isTerminal = status.state?.known?.isTerminal ?? false
+        let isRecorded = status.conditions?.isTrue(RunCondition.recorded) ?? false
+        if isTerminal && isRecorded && !(run.metadata.finalizers?.contains(recordFinalizer) ?? false) {
+            return snapshot
+        }
+        snapshot.failure = reader.lastFailure()
+        snapshot.ledger = reader.ledger(.run(uid: uid))
+        if isTerminal, case .present(.unavailable) = snapshot.ledger {
+            snapshot.spool = reader.object(
+                ConfigMap.self, snapshot.settings.controllerNamespace, spoolName(runUID: uid))
+        }
+        if isTerminal { return snapshot }
+        let read = RunRequest.read(run)
+        snapshot.request = read.request
+        snapshot.findings = read.findings
+        guard let request = read.request else { return snapshot }
+        observeRepositories(request, &snapshot, &reader)
+        if snapshot.record.ending != nil {
+            observeWhatIsToBeRemoved(request, &snapshot, &reader)
+        } else if snapshot.state == .running {
+            observeTarget(request, &snapshot, &reader)
+        } else {
+            observeForPlan(request, &snapshot, &reader)
+        }
+        return snapshot
+    }
+
+    private static func observeRepositories(
+        _ request: RunRequest, _ snapshot: inout RestoreRunSnapshot, _ reader: inout some Reader
+    ) {
+        if let name = request.sourceServiceName {
+            snapshot.sourceService = reader.object(ManagedService.self, request.namespace, name)
+        }
+        if let source = resolvedSource(snapshot) {
+            snapshot.sourceRepository = reader.object(BackupRepository.self, request.namespace, source.repository)
+        }
+        if let archive = request.archive {
+            snapshot.archiveRepository = reader.object(BackupRepository.self, request.namespace, archive.repository)
+        }
+    }
+
+    private static func observeForPlan(
+        _ request: RunRequest, _ snapshot: inout RestoreRunSnapshot, _ reader: inout some Reader
+    ) {
+        // Already planned: nothing more is asked until the run starts.
+        guard snapshot.status.plan == nil else { return }
+        let names = request.names
+        let space = request.namespace
+        snapshot.occupants.claim = reader.confirmed(PersistentVolumeClaim.self, space, names.claim)
+        snapshot.occupants.statefulSet = reader.confirmed(StatefulSet.self, space, names.statefulSet)
+        snapshot.occupants.clientService = reader.confirmed(Service.self, space, names.clientService)
+        snapshot.occupants.headlessService = reader.confirmed(Service.self, space, names.headlessService)
+        guard snapshot.sourceRepository.value != nil else { return }
+        snapshot.jobs[.scanSource] = .observe(.scanSource, of: request, through: &reader)
+        if snapshot.archiveRepository.value != nil {
+            snapshot.jobs[.scanArchive] = .observe(.scanArchive, of: request, through: &reader)
+        }
+    }
+
+    private static func observeTarget(
+        _ request: RunRequest, _ snapshot: inout RestoreRunSnapshot, _ reader: inout some Reader
+    ) {
+        let names = request.names
+        let space = request.namespace
+        snapshot.claim = confirming(PersistentVolumeClaim.self, space, names.claim, &reader)
+        snapshot.statefulSet = confirming(StatefulSet.self, space, names.statefulSet, &reader)
+        snapshot.pod = confirming(Pod.self, space, names.pod, &reader)
+        snapshot.clientService = confirming(Service.self, space, names.clientService, &reader)
+        let roles: [(Step.Name, Step.Name, JobRole)] = [
+            (.quiesce, .seal, .seal), (.serve, .backup, .backup), (.serve, .compareSource, .compareSource),
+        ]
+        for (after, step, role) in roles where snapshot.isDone(after) && !snapshot.isDone(step) {
+            snapshot.jobs[role] = .observe(role, of: request, through: &reader)
+        }
+    }
+
+    private static func observeWhatIsToBeRemoved(
+        _ request: RunRequest, _ snapshot: inout RestoreRunSnapshot, _ reader: inout some Reader
+    ) {
+        let names = request.names
+        let space = request.namespace
+        snapshot.claim = confirming(PersistentVolumeClaim.self, space, names.claim, &reader)
+        snapshot.statefulSet = confirming(StatefulSet.self, space, names.statefulSet, &reader)
+        snapshot.pod = confirming(Pod.self, space, names.pod, &reader)
+        snapshot.clientService = confirming(Service.self, space, names.clientService, &reader)
+        snapshot.headlessService = confirming(Service.self, space, names.headlessService, &reader)
+        snapshot.ownJobs = reader.objects(Job.self, space, labelled: Label.runUID, request.runUID)
+    }
+
+    /// From the cache, and by a quorum read where the cache has nothing: absence is believed only then.
+    private static func confirming<R: Resource>(
+        _ type: R.Type, _ namespace: String, _ name: String, _ reader: inout some Reader
+    ) -> Observed<R> {
+        let cached = reader.object(type, namespace, name)
+        if case .absent = cached { return reader.confirmed(type, namespace, name) }
+        return cached
+    }
+
+    /// The archive to read, once the ManagedService that may name it has been read.
+    static func resolvedSource(_ snapshot: RestoreRunSnapshot) -> RunRequest.Source? {
+        if let source = snapshot.request?.source { return source }
+        guard let archive = snapshot.sourceService.value?.spec?.archive, let repository = archive.repository?.name,
+            let path = archive.path
+        else { return nil }
+        return RunRequest.Source(repository: repository, path: path)
+    }
+}

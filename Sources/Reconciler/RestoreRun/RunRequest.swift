@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+/// A run's spec as far as this version can carry it out: every value that the rest of the code needs, present and
+/// checked. Made once from the spec, so that nothing else deals with optional fields.
+package struct RunRequest: Equatable, Sendable {
+    package var namespace: String
+    package var runName: String
+    package var runUID: String
+    package var service: NewService
+    package var serviceName: String
+    package var image: String
+    package var major: Int
+    package var storageSize: String
+    package var profile: ImageProfile
+    /// Where to restore from. `nil` until the ManagedService that names it has been read.
+    package var source: Source?
+    /// The ManagedService to take the source archive from.
+    package var sourceServiceName: String?
+    /// The clone's own archive; `nil` when archiving is disabled.
+    package var archive: OwnArchive?
+
+    /// An archive to read from.
+    package struct Source: Equatable, Sendable {
+        package var repository: String
+        /// Below the repository's prefix, without the major version.
+        package var path: String
+
+        package init(repository: String, path: String) {
+            self.repository = repository
+            self.path = path
+        }
+    }
+
+    /// An archive to write to.
+    package struct OwnArchive: Equatable, Sendable {
+        package var repository: String
+        package var path: String
+        package var schedule: String
+    }
+
+    package var names: ServiceNames { ServiceNames(service: serviceName, runUID: runUID) }
+
+    package var credentialsSecret: String { service.credentials?.secretName ?? "\(serviceName)-credentials" }
+
+    package var rotatesPasswords: Bool { service.credentials?.rotate != "Never" }
+
+    /// Labels of everything that belongs to the service.
+    package var labels: [String: String] {
+        [
+            Label.managedBy: Label.managedByValue, Label.service: serviceName, Label.runUID: runUID,
+            "app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": serviceName,
+        ]
+    }
+
+    /// What the service's pods are selected by: never changes for the life of the StatefulSet.
+    package var selector: [String: String] {
+        [Label.managedBy: Label.managedByValue, Label.service: serviceName]
+    }
+}
+
+/// The names of what a service consists of and of the Jobs that a run starts.
+package struct ServiceNames: Equatable, Sendable {
+    package var statefulSet: String
+    package var claim: String
+    package var pod: String
+    package var headlessService: String
+    package var clientService: String
+    private var runUID: String
+
+    package init(service: String, runUID: String) {
+        statefulSet = service
+        claim = "data-\(service)-0"
+        pod = "\(service)-0"
+        headlessService = "\(service)-pods"
+        clientService = service
+        self.runUID = runUID
+    }
+
+    /// Derived from the run's UID, so that making it twice makes one. `ordinal` counts repetitions from 1.
+    package func job(_ role: JobRole, _ ordinal: Int) -> String {
+        "reprise-\(runUID.prefix(13).lowercased())-\(role.rawValue)-\(ordinal)"
+    }
+
+    /// What a result of that Job must carry to be believed.
+    package func attemptToken(_ role: JobRole, _ ordinal: Int) -> String {
+        "\(runUID)/\(role.rawValue)/\(ordinal)"
+    }
+}
+
+extension RunRequest {
+    /// Reads a spec that passed validation.
+    /// - Returns: findings instead when the spec asks for what this version does not do.
+    package static func read(_ run: RestoreRun) -> (request: RunRequest?, findings: [PlanFinding]) {
+        var findings = validate(run.spec).map { PlanFinding(reason: $0.reason, message: $0.message) }
+        guard let spec = run.spec, let service = spec.target?.newService else {
+            if findings.isEmpty {
+                findings.append(unsupported("spec.target", "only spec.target.newService can be restored to"))
+            }
+            return (nil, findings)
+        }
+        findings += limits(spec, service)
+        guard findings.isEmpty, let name = service.name, let image = service.image, let major = service.major,
+            let size = service.storage?.size, let profile = ImageProfile.named(service.imageProfile)
+        else { return (nil, findings.isEmpty ? [incomplete(service)] : findings) }
+        var request = RunRequest(
+            namespace: run.metadata.namespace ?? "", runName: run.metadata.name, runUID: run.metadata.uid ?? "",
+            service: service, serviceName: name, image: image, major: major, storageSize: size, profile: profile)
+        request.sourceServiceName = spec.source?.service?.name
+        if let archive = spec.source?.archive, let repository = archive.repository?.name, let path = archive.path {
+            request.source = Source(repository: repository, path: path)
+        }
+        if let own = service.archive, !own.isDisabled, let repository = own.repository?.name, let path = own.path {
+            request.archive = OwnArchive(repository: repository, path: path, schedule: own.schedule ?? "0 3 * * *")
+        }
+        return (request, [])
+    }
+
+    /// What the API allows and this version does not do yet: said plainly, before anything is made.
+    private static func limits(_ spec: RestoreRunSpec, _ service: NewService) -> [PlanFinding] {
+        var findings: [PlanFinding] = []
+        if spec.mode?.known == .inPlace {
+            findings.append(unsupported("spec.mode", "InPlace is not available in this version; use NewService"))
+        }
+        if let kind = spec.recoveryTarget?.kind?.text, kind != RecoveryTargetKind.latest.rawValue {
+            findings.append(
+                unsupported("spec.recoveryTarget.kind", "\(kind) is not available in this version; use Latest"))
+        }
+        if let timeline = spec.recoveryTarget?.timeline, timeline != "Latest" {
+            findings.append(
+                unsupported("spec.recoveryTarget.timeline", "\(timeline) is not available in this version; use Latest"))
+        }
+        if let source = spec.source, source.archive == nil, source.service == nil {
+            findings.append(
+                unsupported("spec.source", "only archive and service are available in this version"))
+        }
+        if service.templateRef != nil {
+            findings.append(
+                unsupported("spec.target.newService.templateRef", "not available in this version; give image, major "
+                    + "and storage"))
+        }
+        if let profile = service.imageProfile, ImageProfile.named(profile) == nil {
+            let known = ImageProfile.all.map(\.name).joined(separator: ", ")
+            findings.append(
+                unsupported("spec.target.newService.imageProfile", "unknown profile \(profile.prefix(64)); "
+                    + "known: \(known)"))
+        }
+        return findings
+    }
+
+    private static func incomplete(_ service: NewService) -> PlanFinding {
+        let missing = [
+            service.name == nil ? "name" : nil, service.image == nil ? "image" : nil,
+            service.major == nil ? "major" : nil, service.storage?.size == nil ? "storage.size" : nil,
+        ].compactMap { $0 }.joined(separator: ", ")
+        return PlanFinding(
+            reason: "InvalidSpec", message: "spec.target.newService lacks \(missing): a new service needs them")
+    }
+
+    private static func unsupported(_ field: String, _ message: String) -> PlanFinding {
+        PlanFinding(reason: "UnsupportedMode", message: "\(field): \(message)")
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+/// Everything that a decision about a clone looks at.
+package struct ServiceCloneSnapshot: Equatable, Sendable {
+    package var clone: ServiceClone
+    package var failure: Failure?
+    /// The service as the run will be asked for it, with its name filled in.
+    package var service: NewService?
+    package var run: Observed<RestoreRun>
+    package var statefulSet: Observed<StatefulSet>
+    package var claim: Observed<PersistentVolumeClaim>
+    package var pod: Observed<Pod>
+    package var sourceRepository: Observed<BackupRepository>
+    package var archiveRepository: Observed<BackupRepository>
+
+    package init(clone: ServiceClone) {
+        self.clone = clone
+        run = .unknown
+        statefulSet = .unknown
+        claim = .unknown
+        pod = .unknown
+        sourceRepository = .unknown
+        archiveRepository = .unknown
+    }
+
+    /// The clone was restored, and now its volume is surely gone or another one.
+    package var isDataMissing: Bool {
+        switch claim {
+        case .unknown, .absent(confirmed: false): false
+        case .absent(confirmed: true): true
+        case .present(let claim): claim.metadata.labels?[Label.runUID] != clone.status?.completedRunUID
+        }
+    }
+
+    /// The run that is followed opened its service before it ended: its data is kept, and nothing may restore over it.
+    package var isOpened: Bool {
+        run.value?.status?.restore?.completedSteps?.contains(Step.Name.open.rawValue) ?? false
+    }
+}
+
+extension ServiceCloneBehavior {
+    package static func observe(_ clone: ServiceClone, through reader: inout some Reader) -> ServiceCloneSnapshot {
+        var snapshot = ServiceCloneSnapshot(clone: clone)
+        guard !clone.metadata.isDeleting, var service = clone.spec?.service else { return snapshot }
+        if service.name == nil { service.name = clone.metadata.name }
+        snapshot.service = service
+        snapshot.failure = reader.lastFailure()
+        let space = clone.metadata.namespace ?? ""
+        if let name = clone.status?.run?.name {
+            snapshot.run = reader.object(RestoreRun.self, space, name)
+            if case .absent = snapshot.run { snapshot.run = reader.confirmed(RestoreRun.self, space, name) }
+        }
+        guard let uid = clone.status?.completedRunUID else { return snapshot }
+        let names = ServiceNames(service: service.name ?? "", runUID: uid)
+        snapshot.statefulSet = reader.object(StatefulSet.self, space, names.statefulSet)
+        if case .absent = snapshot.statefulSet {
+            snapshot.statefulSet = reader.confirmed(StatefulSet.self, space, names.statefulSet)
+        }
+        snapshot.claim = reader.object(PersistentVolumeClaim.self, space, names.claim)
+        if case .absent = snapshot.claim {
+            snapshot.claim = reader.confirmed(PersistentVolumeClaim.self, space, names.claim)
+        }
+        snapshot.pod = reader.object(Pod.self, space, names.pod)
+        if case .absent = snapshot.statefulSet {
+            observeRepositories(clone, service, &snapshot, &reader)
+        }
+        return snapshot
+    }
+
+    /// Read only to make a deleted StatefulSet again.
+    private static func observeRepositories(
+        _ clone: ServiceClone, _ service: NewService, _ snapshot: inout ServiceCloneSnapshot,
+        _ reader: inout some Reader
+    ) {
+        let space = clone.metadata.namespace ?? ""
+        if let own = service.archive, !own.isDisabled, let name = own.repository?.name {
+            snapshot.archiveRepository = reader.object(BackupRepository.self, space, name)
+        }
+    }
+}

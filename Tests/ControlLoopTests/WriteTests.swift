@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Frames
+import JSON
+import Reconciler
+import Resources
+import Seams
+import Testing
+
+@testable import ControlLoop
+
+@Suite struct WriteTests {
+    private let seen = Seen(ref: Ref(StatefulSet.resourceKind, "a", "db"), uid: "u", resourceVersion: "7")
+
+    @Test func templatePatchMergesByNameAndRemovesByName() throws {
+        let change = TemplateChange(
+            container: "postgres", replicas: 1, args: nil, env: [VariableManifest("KEEP", value: "1")],
+            removeEnv: ["WALG_CLONE_FROM"], readinessProbe: nil,
+            livenessProbe: Probe(command: ["true"], period: 1, timeout: 2, failureThreshold: 3),
+            removeStartupProbe: true, annotations: ["a": "b"])
+        let patch = try TemplatePatch.make(seen, change)
+        #expect(patch.format == .strategicMerge)
+        let text = String(decoding: patch.body, as: UTF8.self)
+        #expect(
+            text == """
+                {"metadata":{"uid":"u","resourceVersion":"7"},"spec":{"replicas":1,"template":\
+                {"metadata":{"annotations":{"a":"b"}},"spec":{"containers":[{"name":"postgres","args":null,\
+                "readinessProbe":null,"livenessProbe":{"exec":{"command":["true"]},"periodSeconds":1,\
+                "timeoutSeconds":2,"failureThreshold":3},"startupProbe":null,"env":[{"name":"KEEP","value":"1"},\
+                {"$patch":"delete","name":"WALG_CLONE_FROM"}]}]}}}}
+                """)
+    }
+
+    @Test func templatePatchNeedsAnIncarnation() {
+        let change = TemplateChange(
+            container: "c", replicas: 1, args: nil, env: [], removeEnv: [], readinessProbe: nil, livenessProbe: nil,
+            removeStartupProbe: false)
+        let nobody = Seen(ref: seen.ref, uid: "", resourceVersion: "7")
+        #expect(throws: (any Error).self) { try TemplatePatch.make(nobody, change) }
+    }
+
+    @Test(arguments: [
+        ([], ""), ([0], "AA"), ([255, 255], "__8"), ([1, 2, 3], "AQID"), ([0xFB, 0xFF, 0xBF, 0x10], "-_-_EA"),
+    ] as [([UInt8], String)])
+    func base64url(_ bytes: [UInt8], _ text: String) { #expect(Performer.base64url(bytes) == text) }
+
+    @Test func eventNamesFollowFromWhatTheySay() {
+        func name(_ version: String, _ number: Int) -> String {
+            let about = Seen(ref: seen.ref, uid: "u", resourceVersion: version)
+            let notice = Notice(isWarning: true, reason: "R", message: "m")
+            let manifest = Announcement(notice: notice, about: about, number: number, at: Timestamp(seconds: 0)).manifest
+            #expect(manifest.type == "Warning")
+            return manifest.metadata.name
+        }
+        #expect(name("7", 0) == name("7", 0))
+        #expect(name("7", 0) != name("7", 1))
+        #expect(name("7", 0) != name("8", 0))
+        #expect(name("7", 0).hasPrefix("db."))
+    }
+
+    @Test func resultIsBelievedOnlyWhenAllFits() throws {
+        let result = BackupResult(attempt: "t1", code: "OK")
+        let json = try JSON.encode(result)
+        let log = Array("noise\n".utf8) + (try ResultFrame.encode(json)) + Array("more\n".utf8)
+        let message = String(decoding: try TerminationMessage(code: 0, result: json).encoded(), as: UTF8.self)
+        let other = String(decoding: try TerminationMessage(code: 0, result: [1]).encoded(), as: UTF8.self)
+        func read(_ log: [UInt8], _ attempt: String, _ message: String?) -> LogFacts {
+            LogReading.facts(in: log, as: LogFormat(.backup, attempt: attempt, message: message))
+        }
+        #expect(read(log, "t1", message) == .backup(result))
+        let disbelieved: [LogFacts] = [
+            read(log, "t2", message), read(log, "t1", nil), read(log, "t1", "OOM"), read(log, "t1", other),
+            read([], "t1", message), read(Array(log.dropLast(20)), "t1", message),
+        ]
+        for facts in disbelieved {
+            guard case .unbelievable = facts else {
+                Issue.record("believed: \(facts)")
+                continue
+            }
+        }
+    }
+
+    @Test func holdEndsBeforeItsDeadline() throws {
+        let time = SteppedTime()
+        let hold = Hold(until: time.uptime.adding(10_000), margin: 1_000, time: time)
+        try hold.check()
+        time.move(to: time.uptime.adding(8_999))
+        try hold.check()
+        time.move(to: time.uptime.adding(1))
+        #expect(throws: NotHeld.self) { try hold.check() }
+        hold.extend(until: hold.until.adding(10_000))
+        try hold.check()
+    }
+
+    @Test func circlesAreNoticed() {
+        var circle = Circle(since: Uptime(milliseconds: 0))
+        let verdicts = (1...41).map { circle.noteWrite(at: Uptime(milliseconds: $0)) }
+        #expect(verdicts.filter { $0 }.count == 1)
+        #expect(circle.pausedUntil(Uptime(milliseconds: 50)) != nil)
+        #expect(circle.pausedUntil(Uptime(milliseconds: 60_000)) == nil)
+        var slow = Circle(since: Uptime(milliseconds: 0))
+        #expect(!(1...400).contains { slow.noteWrite(at: Uptime(milliseconds: Int64($0) * 1_000)) })
+    }
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Reconciler
+import Resources
+import Testing
+
+/// The steps of a running restore, each from the world as it would stand before it.
+@Suite("A run under way")
+struct AdvanceTests {
+    /// A run that is about to write for the first time, with its row saying `running`.
+    static func started() -> (RestoreRun, FakeReader) {
+        var reader = Story.scanned()
+        let run = settle(Story.run(), reader).run
+        reader.recorded(run, run.status ?? RestoreRunStatus())
+        return (run, reader)
+    }
+
+    static func mine(_ name: String, uid: String, resourceVersion: String = "5") -> ObjectMeta {
+        ObjectMeta(
+            name: name, namespace: "staging", uid: uid, resourceVersion: resourceVersion,
+            labels: [Label.runUID: Story.uid])
+    }
+
+    static func statefulSet(replicas: Int, quarantined: Bool) -> StatefulSet {
+        let container = PodSpec.Container(
+            name: "postgres", image: "i", args: quarantined ? PostgresService.quarantineArguments(major: 15) : nil,
+            env: quarantined ? [.init(name: "WALG_CLONE_FROM", value: "s3://backups/prod/orders/15")] : [])
+        return StatefulSet(
+            metadata: mine("orders", uid: "set-1"),
+            spec: .init(replicas: replicas, template: .init(spec: .init(containers: [container]))))
+    }
+
+    static func pod(ready: Bool, restarts: Int = 0, waiting: String? = nil) -> Pod {
+        var pod = Pod(metadata: mine("orders-0", uid: "pod-1"), status: .init(phase: "Running", podIP: "10.0.0.7"))
+        pod.status?.conditions = [.init(type: "Ready", status: ready ? "True" : "False")]
+        pod.status?.containerStatuses = [
+            .init(name: "postgres", restartCount: restarts, waiting: waiting.map { .init(reason: $0) })
+        ]
+        return pod
+    }
+
+    static var seal: SealResult {
+        var seal = SealResult(attempt: "", code: "OK")
+        seal.systemIdentifier = Story.systemIdentifier
+        seal.timeline = 2
+        seal.backupLabel = BackupLabel(startWalLocation: "0/2000028")
+        seal.historyReason = "no recovery target specified"
+        seal.serverVersionNum = 150_015
+        seal.dataBytes = 25_000_000
+        seal.subscriptionsDisabled = 1
+        seal.rolesReset = 2
+        return seal
+    }
+
+    static func claim(uid: String = "claim-1") -> PersistentVolumeClaim {
+        PersistentVolumeClaim(metadata: mine("data-orders-0", uid: uid), status: .init(phase: "Bound"))
+    }
+
+    @Test("nothing is written before the ledger says running")
+    func rowFirst() {
+        var (run, reader) = Self.started()
+        reader.ledgerAnswer = .present(.unavailable(message: "down"))
+        let decision = pass(run, &reader)
+        #expect(decision.effects.isEmpty)
+        run.status = decision.status
+        #expect(run.status?.state?.known == .running)
+    }
+
+    @Test("claim, then Secret, Service and StatefulSet, then one step after the other to the end")
+    func story() throws {
+        var (run, reader) = Self.started()
+        reader.add(Self.claim())
+        var decision = pass(run, &reader)
+        #expect(decision.status?.restore?.claimUID == "claim-1")
+        guard case .makeSecret(let secret) = try #require(decision.effects.first) else {
+            Issue.record("the Secret comes first")
+            return
+        }
+        #expect(secret.metadata.name == "orders-credentials")
+        let kinds = decision.effects.compactMap(\.child).map(\.ref.kind.kind)
+        #expect(kinds == ["Service", "StatefulSet"], "and no Service for clients")
+        advance(&run, decision, &reader)
+
+        reader.add(Self.statefulSet(replicas: 1, quarantined: true))
+        reader.add(Self.pod(ready: false))
+        advance(&run, pass(run, &reader), &reader)
+        #expect(run.status?.conditions?.isTrue(RunCondition.quarantined) == true)
+        reader.add(Self.pod(ready: true))
+        decision = pass(run, &reader)
+        #expect(decision.effects.first == .scale(Self.statefulSet(replicas: 1, quarantined: true).seen, to: 0))
+        advance(&run, decision, &reader)
+
+        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        reader.add(Self.pod(ready: false))
+        decision = pass(run, &reader)
+        #expect(decision.effects.allSatisfy { $0.child == nil }, "the seal waits until the pod object is gone")
+        reader.objects[Self.pod(ready: false).ref] = nil
+        advance(&run, pass(run, &reader), &reader)
+        decision = pass(run, &reader)
+        #expect(decision.effects.compactMap(\.child).map(\.ref.name) == [Story.names.job(.seal, 1)])
+        reader.finish(.seal, .seal(Self.seal))
+        decision = pass(run, &reader)
+        guard case .changeTemplate(let seen, let change) = try #require(decision.effects.first) else {
+            Issue.record("open is one template change")
+            return
+        }
+        #expect(seen.uid == "set-1")
+        #expect(change.args == nil)
+        #expect(change.replicas == 1)
+        #expect(change.removeEnv == ["WALG_CLONE_FROM"])
+        #expect(change.env.first { $0.name == "WALG_S3_PREFIX" }?.value == "s3://backups/staging/orders")
+        let key = change.env.first { $0.name == "AWS_ACCESS_KEY_ID" }
+        #expect(key?.valueFrom?.secretKeyRef.name == "own-s3")
+        #expect(decision.effects.compactMap(\.child).map(\.ref) == [Ref(Service.resourceKind, "staging", "orders")])
+        advance(&run, decision, &reader)
+        #expect(run.status?.restore?.sealed?.timeline == 2)
+
+        reader.add(Self.statefulSet(replicas: 1, quarantined: false))
+        reader.add(Service(metadata: Self.mine("orders", uid: "svc-1")))
+        reader.add(Self.pod(ready: true))
+        advance(&run, pass(run, &reader), &reader)
+        decision = pass(run, &reader)
+        #expect(decision.effects.compactMap(\.child).map(\.ref.name) == [Story.names.job(.backup, 1)])
+        var backup = BackupResult(attempt: "", code: "OK")
+        backup.backup = TakenBackup(name: "base_000000020000000000000004")
+        reader.finish(.backup, .backup(backup))
+        advance(&run, pass(run, &reader), &reader)
+        decision = pass(run, &reader)
+        #expect(decision.effects.compactMap(\.child).map(\.ref.name) == [Story.names.job(.compareSource, 1)])
+        var compared = ScanResult(attempt: "", code: "OK")
+        compared.comparison = FingerprintComparison(unchanged: true, keys: 11, newHistories: [])
+        reader.finish(.compareSource, .scan(compared))
+        advance(&run, pass(run, &reader), &reader)
+        #expect(run.status?.state?.known == .completed)
+        #expect(run.status?.restore?.completedSteps == Step.entrypointPath(ownArchive: true).map(\.name.rawValue))
+        for type in [
+            RunCondition.ownArchive, RunCondition.credentialsRotated, RunCondition.cloneEnvRemoved,
+            RunCondition.freshBackup, RunCondition.sourceUntouched, RunCondition.succeeded,
+        ] {
+            #expect(run.status?.conditions?.isTrue(type) == true, "\(type)")
+        }
+        let entry = RestoreRunBehavior.entry(for: run, try #require(run.status))
+        #expect(entry.status == "completed")
+        #expect(entry.bytesRestored == 25_000_000)
+        #expect(entry.audit.map(\.operation) == [.accepted, .started, .finished])
+    }
+
+    private func advance(_ run: inout RestoreRun, _ decision: Decision<RestoreRunStatus>, _ reader: inout FakeReader) {
+        run.status = decision.status ?? run.status
+        reader.recorded(run, run.status ?? RestoreRunStatus())
+    }
+
+    struct Verdict: Sendable, CustomTestStringConvertible {
+        var reason: String
+        var names: String
+        var result: SealResult
+        var testDescription: String { reason }
+    }
+
+    static var verdicts: [Verdict] {
+        func changed(_ change: (inout SealResult) -> Void) -> SealResult {
+            var result = seal
+            change(&result)
+            return result
+        }
+        return [
+            Verdict(
+                reason: "RestoreNotPerformed", names: "42",
+                result: changed { $0.systemIdentifier = "42"; $0.code = "RestoreNotPerformed" }),
+            Verdict(reason: "RestoreNotPerformed", names: "base backup", result: changed { $0.backupLabel = nil }),
+            Verdict(reason: "NotPromoted", names: "timeline 1", result: changed { $0.timeline = 1 }),
+            Verdict(reason: "MajorMismatch", names: "14", result: changed { $0.serverVersionNum = 140_011 }),
+            Verdict(
+                reason: "InheritedRecoveryTarget", names: "before 2026-05-01",
+                result: changed { $0.historyReason = "before 2026-05-01 00:00:00+00" }),
+            Verdict(
+                reason: "PasswordNotSet", names: "step passwords",
+                result: changed { $0.code = "PasswordNotSet"; $0.step = "passwords" }),
+        ]
+    }
+
+    @Test("what the seal could not prove ends the run, and what it made is taken away", arguments: verdicts)
+    func unproven(_ verdict: Verdict) {
+        var (run, reader) = Self.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
+        run.status?.restore?.claimUID = "claim-1"
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(Self.claim())
+        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        reader.finish(.seal, .seal(verdict.result))
+        advance(&run, pass(run, &reader), &reader)
+        #expect(run.status?.state?.known == .running, "first what it made goes")
+        #expect(run.status?.restore?.ending?.reason == verdict.reason)
+        #expect(run.status?.restore?.ending?.message.contains(verdict.names) == true)
+        var decision = pass(run, &reader)
+        #expect(decision.effects.contains(.delete(Self.statefulSet(replicas: 0, quarantined: true).seen)))
+        let job = Ref(Job.resourceKind, "staging", Story.names.job(.seal, 1))
+        #expect(decision.effects.contains { if case .delete(let seen) = $0 { seen.ref == job } else { false } })
+        #expect(!decision.effects.contains(.delete(Self.claim().seen)), "the claim goes last")
+        reader.objects[Self.statefulSet(replicas: 0, quarantined: true).ref] = nil
+        reader.objects[job] = nil
+        decision = pass(run, &reader)
+        #expect(decision.effects.contains(.delete(Self.claim().seen)))
+        reader.objects[Self.claim().ref] = nil
+        advance(&run, pass(run, &reader), &reader)
+        #expect(run.status?.state?.known == .failed)
+        #expect(run.status?.failedPhase?.known == .verify)
+        #expect(run.status?.conditions?.condition(RunCondition.finished)?.reason == verdict.reason)
+    }
+
+    @Test("another base backup than the pinned one is told from the data")
+    func otherBackup() {
+        var (run, reader) = Self.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(Self.claim())
+        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        var other = Self.seal
+        other.backupLabel = BackupLabel(startWalLocation: "0/1000028")
+        reader.finish(.seal, .seal(other))
+        advance(&run, pass(run, &reader), &reader)
+        let verified = run.status?.conditions?.condition(RunCondition.verified)
+        #expect(verified?.reason == "OtherBaseBackup")
+        #expect(verified?.message.contains("0/1000028") == true)
+        #expect(run.status?.restore?.sealed?.backupStartLSN == "0/1000028")
+    }
+
+    @Test("a volume or StatefulSet that is no longer the one that was made ends the run as interrupted")
+    func replaced() {
+        var (run, reader) = Self.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision"]
+        run.status?.restore?.claimUID = "claim-1"
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(Self.claim(uid: "claim-2"))
+        reader.add(Self.statefulSet(replicas: 1, quarantined: true))
+        let decision = pass(run, &reader)
+        #expect(decision.status?.restore?.ending?.state.known == .interrupted)
+        #expect(decision.status?.restore?.ending?.reason == "TargetReplaced")
+    }
+
+    @Test("a step that is not done in time fails with what held it up")
+    func late() {
+        var (run, reader) = Self.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision"]
+        run.status?.restore?.claimUID = "claim-1"
+        reader.add(Self.claim())
+        reader.add(Self.statefulSet(replicas: 1, quarantined: true))
+        reader.add(Self.pod(ready: false, waiting: "ImagePullBackOff"))
+        let soon = pass(run, &reader)
+        #expect(soon.status?.conditions?.condition(RunCondition.stalled)?.reason == "ImagePullFailed")
+        let late = pass(run, &reader, at: Story.now.adding(seconds: 7 * 3_600))
+        #expect(late.status?.restore?.ending?.reason == "ImagePullFailed")
+        reader.add(Self.pod(ready: false, restarts: 3, waiting: "CrashLoopBackOff"))
+        #expect(pass(run, &reader).status?.restore?.ending?.reason == "RestoreCrashed")
+    }
+
+    @Test("cancelling takes away what was made; once the service is open it is kept")
+    func cancelled() {
+        var (run, reader) = Self.started()
+        run.spec?.cancel = true
+        run.status?.restore?.completedSteps = ["Claim", "Provision"]
+        var decision = pass(run, &reader)
+        #expect(decision.status?.restore?.ending?.state.known == .cancelled)
+        #expect(decision.status?.cancelRequestedAt != nil)
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce", "Seal", "Open"]
+        decision = pass(run, &reader)
+        #expect(decision.status?.state?.known == .cancelled)
+        #expect(decision.status?.message?.contains("kept") == true)
+        #expect(!decision.effects.contains { if case .delete = $0 { true } else { false } })
+    }
+
+    @Test("a spec that is edited under way ends the run")
+    func edited() {
+        var (run, reader) = Self.started()
+        run.spec?.target?.newService?.image = "registry.example.com/postgres-walg:15.1"
+        #expect(pass(run, &reader).status?.restore?.ending?.reason == "SpecChanged")
+    }
+}

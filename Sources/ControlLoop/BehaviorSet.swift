@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import KubeClient
 package import Reconciler
 package import Resources
-import KubeClient
 
 /// One kind that the loop lists and watches, whole or in part.
 package struct WatchedKind: Sendable {

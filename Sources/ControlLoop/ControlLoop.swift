@@ -41,8 +41,8 @@ package import Seams
 /// Runs the behaviours for as long as this process leads.
 ///
 /// First waits, without a cache and without watches, until it has won the leader Lease; then runs one term. Everything
-/// happens in child tasks of the caller's task on `surroundings.executor`; when this returns or throws, nothing of it is
-/// left. Call it once for each incarnation; after a lost term, start again with a new one (or end the process).
+/// happens in child tasks of the caller's task on `surroundings.executor`; when this returns or throws, nothing of it
+/// is left. Call it once for each incarnation; after a lost term, start again with a new one (or end the process).
 ///
 /// - Parameters:
 ///   - behaviors: What to run, and which kinds it looks at.

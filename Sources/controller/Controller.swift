@@ -63,7 +63,7 @@ enum Controller {
             let surroundings = Surroundings(
                 executor: loop, exchange: exchange, ledger: ledger, time: time, entropy: SystemEntropy(),
                 journal: journal)
-            try await runControlLoop(.reprise, configuration: ready, in: surroundings)
+            try await runControlLoop(.reprise(in: namespace), configuration: ready, in: surroundings)
             ledger.close()
         }.value
     }
@@ -110,7 +110,8 @@ enum Controller {
 
 extension BehaviorSet {
     /// Every kind that Reprise reconciles, and what they look at.
-    static var reprise: BehaviorSet {
+    /// - Parameter namespace: the controller's own, where the spool is.
+    static func reprise(in namespace: String) -> BehaviorSet {
         BehaviorSet(
             [
                 BoundBehavior(RestoreRunBehavior.self), BoundBehavior(ServiceCloneBehavior.self),
@@ -119,7 +120,7 @@ extension BehaviorSet {
             watching: [
                 WatchedKind(BackupRepository.self), WatchedKind(ManagedService.self), .children(StatefulSet.self),
                 .children(PersistentVolumeClaim.self), .children(Pod.self), .children(Job.self),
-                .children(Service.self), .children(ConfigMap.self),
+                .children(Service.self), .children(ConfigMap.self, in: namespace),
             ])
     }
 }

@@ -18,7 +18,9 @@ struct AdvanceTests {
     static func mine(_ name: String, uid: String, resourceVersion: String = "5") -> ObjectMeta {
         ObjectMeta(
             name: name, namespace: "staging", uid: uid, resourceVersion: resourceVersion,
-            labels: [Label.runUID: Story.uid])
+            labels: [
+                Label.runUID: Story.uid, Label.managedBy: Label.managedByValue, Label.service: "orders",
+            ])
     }
 
     static func statefulSet(replicas: Int, quarantined: Bool) -> StatefulSet {

@@ -6,8 +6,8 @@ import Seams
 
 /// Wins the Lease, keeps it, gives it back.
 ///
-/// A standby does nothing but look at the Lease: it has no cache and no watches. The holder renews it every two seconds;
-/// when it could not for ten, its term is over, five seconds before anybody else may begin one.
+/// A standby does nothing but look at the Lease: it has no cache and no watches. The holder renews it every two
+/// seconds; when it could not for ten, its term is over, five seconds before anybody else may begin one.
 struct Leadership: Sendable {
     /// The term that was won.
     struct Term: Sendable {

@@ -6,9 +6,9 @@ import Resources
 /// The reader of one pass. It holds the loop's memory while a snapshot is built (the lock is closed), answers from it,
 /// and notes every read: that list becomes the key's subscriptions.
 ///
-/// Caveat for behaviours: a quorum read holds for one resourceVersion of the object at hand, so an own status write makes
-/// it unknown again. A status that says something else when an answer is unknown would be written for ever (the loop
-/// slows such a key down, and says so). On `unknown`, leave the status as it is.
+/// Caveat for behaviours: a quorum read holds for one resourceVersion of the object at hand, so an own status write
+/// makes it unknown again. A status that says something else when an answer is unknown would be written for ever (the
+/// loop slows such a key down, and says so). On `unknown`, leave the status as it is.
 struct PassReader: Reader {
     let settings: Settings
     private(set) var memory: Memory

@@ -173,7 +173,8 @@ extension Loop {
     ) {
         let now = time.uptime
         let before = performer.former
-        let isSame = before?.failure.effect == what && (before.map { now.since($0.lastAt) } ?? 0) <= FailureRecord.memory
+        let isRecent = before.map { now.since($0.lastAt) <= FailureRecord.memory } ?? false
+        let isSame = isRecent && before?.failure.effect == what
         let count = isSame ? (before?.failure.count ?? 0) + 1 : 1
         let since = isSame ? before?.failure.since : nil
         let failure = Failure(

@@ -116,7 +116,7 @@ extension RestoreRunBehavior {
         case .unknown, .absent(confirmed: false): return .underWay("looking for the Service")
         case .absent(confirmed: true): return .none
         case .present(let service):
-            guard isMine(service.metadata, snapshot) else {
+            guard world.request.isReusable(service) else {
                 return .underWay("Service \(service.metadata.name) is not this run's: remove it, and the run goes on")
             }
             return .done(warning: nil)

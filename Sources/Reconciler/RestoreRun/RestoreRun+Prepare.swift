@@ -152,7 +152,7 @@ extension RestoreRunBehavior {
             }
         }
         guard case .absent = snapshot.occupants.claim, case .absent = snapshot.occupants.statefulSet,
-            case .absent = snapshot.occupants.clientService, case .absent = snapshot.occupants.headlessService,
+            !snapshot.occupants.clientService.isUnknown, !snapshot.occupants.headlessService.isUnknown,
             let sourceScan = scans[.scanSource], archiveAccess == nil || scans[.scanArchive] != nil
         else { return .looking("looking at the archives", effects, obstacle) }
         return .seen(
@@ -208,8 +208,8 @@ extension RestoreRunBehavior {
         var kinds: [String] = []
         if found.claim.value != nil { kinds.append("PersistentVolumeClaim \(names.claim)") }
         if found.statefulSet.value != nil { kinds.append("StatefulSet \(names.statefulSet)") }
-        if found.clientService.value != nil { kinds.append("Service \(names.clientService)") }
-        if found.headlessService.value != nil { kinds.append("Service \(names.headlessService)") }
+        if let service = found.clientService.value, !request.isReusable(service) { kinds.append("Service \(names.clientService)") }
+        if let service = found.headlessService.value, !request.isReusable(service) { kinds.append("Service \(names.headlessService)") }
         guard !kinds.isEmpty else { return nil }
         return PlanFinding(
             reason: "TargetNotEmpty",

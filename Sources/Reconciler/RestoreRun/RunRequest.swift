@@ -46,6 +46,12 @@ package struct RunRequest: Equatable, Sendable {
 
     package var rotatesPasswords: Bool { service.credentials?.rotate != "Never" }
 
+    /// A Service that stands for this name already and holds no data: one that Reprise made for an earlier run.
+    package func isReusable(_ service: Service) -> Bool {
+        service.metadata.labels?[Label.managedBy] == Label.managedByValue
+            && service.metadata.labels?[Label.service] == serviceName
+    }
+
     /// Labels of everything that belongs to the service.
     package var labels: [String: String] {
         [
@@ -134,6 +140,15 @@ extension RunRequest {
         if let source = spec.source, source.archive == nil, source.service == nil {
             findings.append(
                 unsupported("spec.source", "only archive and service are available in this version"))
+        }
+        let fields: [(Bool, String)] = [
+            (spec.ledger == "BestEffort", "spec.ledger: BestEffort"),
+            (spec.rollbackOf != nil, "spec.rollbackOf"),
+            (spec.verification?.amcheck == true, "spec.verification.amcheck"),
+            (!(spec.verification?.checks ?? []).isEmpty, "spec.verification.checks"),
+        ]
+        for (isSet, field) in fields where isSet {
+            findings.append(unsupported(field, "not available in this version; leave it out"))
         }
         if service.templateRef != nil {
             findings.append(

@@ -16,10 +16,10 @@ package enum ServiceCloneBehavior: Behavior {
 
     package static func decide(_ snapshot: ServiceCloneSnapshot, at now: Timestamp) -> Decision<ServiceCloneStatus> {
         let clone = snapshot.clone
-        // The run is the clone's child and goes with it; its own finalizer cancels it cleanly. The data stays.
-        guard !clone.metadata.isDeleting else { return Decision() }
+        if clone.metadata.isDeleting { return remove(snapshot) }
+        if let change = finalizerChange(clone) { return change }
         var draft = CloneDraft(snapshot, at: now)
-        let findings = validate(clone.spec)
+        let findings = validate(clone.spec) + unavailable(clone.spec)
         guard findings.isEmpty, let service = snapshot.service else {
             let reason = findings.first?.reason ?? "InvalidSpec"
             let message = findings.map(\.message).joined(separator: "; ")
@@ -38,6 +38,19 @@ package enum ServiceCloneBehavior: Behavior {
         }
         if draft.status.completedRunUID != nil { return watchOver(snapshot, service, draft) }
         return follow(snapshot, service, draft)
+    }
+
+    /// What the API allows and this version does not do yet: said plainly, before anything is made.
+    private static func unavailable(_ spec: ServiceCloneSpec?) -> [Finding] {
+        let fields: [(Bool, String)] = [
+            (spec?.expiresAfter != nil, "spec.expiresAfter"), (spec?.managed == true, "spec.managed"),
+            (!(spec?.verification ?? []).isEmpty, "spec.verification"),
+        ]
+        return fields.filter(\.0).map { _, field in
+            Finding(
+                reason: "UnsupportedMode", field: field,
+                message: "\(field): not available in this version; leave it out")
+        }
     }
 
     // MARK: Following the run
@@ -70,7 +83,8 @@ package enum ServiceCloneBehavior: Behavior {
         var draft = draft
         draft.status.run?.uid = run.metadata.uid
         draft.copy(run)
-        let message = run.status?.message ?? ""
+        // Never empty: API servers up to 1.20 take an empty string in a status for a null, and refuse it.
+        let message = run.status?.message ?? "RestoreRun \(run.metadata.name) is about to start"
         switch run.status?.state?.known {
         case .none, .pending, .running:
             let stalled = run.status?.conditions?.condition(RunCondition.stalled)

@@ -12,7 +12,8 @@ package struct ServiceCloneSnapshot: Equatable, Sendable {
     package var statefulSet: Observed<StatefulSet>
     package var claim: Observed<PersistentVolumeClaim>
     package var pod: Observed<Pod>
-    package var sourceRepository: Observed<BackupRepository>
+    package var clientService: Observed<Service>
+    package var headlessService: Observed<Service>
     package var archiveRepository: Observed<BackupRepository>
 
     package init(clone: ServiceClone) {
@@ -21,7 +22,8 @@ package struct ServiceCloneSnapshot: Equatable, Sendable {
         statefulSet = .unknown
         claim = .unknown
         pod = .unknown
-        sourceRepository = .unknown
+        clientService = .unknown
+        headlessService = .unknown
         archiveRepository = .unknown
     }
 
@@ -43,7 +45,7 @@ package struct ServiceCloneSnapshot: Equatable, Sendable {
 extension ServiceCloneBehavior {
     package static func observe(_ clone: ServiceClone, through reader: inout some Reader) -> ServiceCloneSnapshot {
         var snapshot = ServiceCloneSnapshot(clone: clone)
-        guard !clone.metadata.isDeleting, var service = clone.spec?.service else { return snapshot }
+        guard var service = clone.spec?.service else { return snapshot }
         if service.name == nil { service.name = clone.metadata.name }
         snapshot.service = service
         snapshot.failure = reader.lastFailure()
@@ -63,7 +65,11 @@ extension ServiceCloneBehavior {
             snapshot.claim = reader.confirmed(PersistentVolumeClaim.self, space, names.claim)
         }
         snapshot.pod = reader.object(Pod.self, space, names.pod)
-        if case .absent = snapshot.statefulSet {
+        if clone.metadata.isDeleting {
+            if case .absent = snapshot.pod { snapshot.pod = reader.confirmed(Pod.self, space, names.pod) }
+            snapshot.clientService = reader.confirmed(Service.self, space, names.clientService)
+            snapshot.headlessService = reader.confirmed(Service.self, space, names.headlessService)
+        } else if case .absent = snapshot.statefulSet {
             observeRepositories(clone, service, &snapshot, &reader)
         }
         return snapshot

@@ -56,18 +56,22 @@ let package = Package(
 
         // The loop: knows no domain.
         module("ControlLoop", ["Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams"]),
+        module("Wiring", ["ControlLoop", "Reconciler", "Resources"]),
 
         program(
             "controller",
             [
                 "CMicrohttpd", "ControlLoop", "Curl", "JSON", "KubeClient", "Ledger", "Reconciler", "Resources", "Seams",
+                "Wiring",
             ]),
         program("agent", ["CLZ4", "Catalog", "Curl", "Digest", "Frames", "JSON", "ObjectStore", "Resources"]),
 
         // Stand-ins for tests: a deterministic executor, a model of the API server, a model of the ledger.
         .target(
             name: "TestSupport",
-            dependencies: ["ControlLoop", "Digest", "Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams"],
+            dependencies: [
+                "ControlLoop", "Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams", "Wiring",
+            ],
             path: "Tests/TestSupport", swiftSettings: swiftSettings),
         tests("ResourcesTests", ["Resources"]),
         tests("JSONTests", ["JSON"]),
@@ -80,7 +84,7 @@ let package = Package(
         tests(
             "SimulationTests",
             [
-                "ControlLoop", "Digest", "Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams", "TestSupport",
+                "ControlLoop", "Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams", "TestSupport",
             ]),
         tests("CurlTests", ["Curl", "Resources", "Seams"], exclude: ["Fixtures"]),
     ],

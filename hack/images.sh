@@ -17,7 +17,7 @@ LAYERS=$IMAGE_DIR/layers
 SOURCE=$REPO_DIR/Tests/EndToEnd/image
 
 # What both images stand on. The libraries are those that the agent links against.
-BASE_PACKAGES=(ca-certificates libcurl4 libpq5 libyaml-0-2 zlib1g liblz4-1 libzstd1 libstdc++6 libsimdjson14)
+BASE_PACKAGES=(ca-certificates libcurl4 libpq5 libxml2 libyaml-0-2 zlib1g liblz4-1 libzstd1 libstdc++6 libsimdjson14)
 
 # Unpacked over the base, without their maintainer scripts: postgresql-15 depends on perl, all locales and LLVM, 200 MB
 # of which a test image uses nothing. What is missing is found by ldd below, not by the first pod that crashes.

@@ -25,6 +25,8 @@ SOURCE = "prod/"
 CLONES = "staging/"
 REGION = "us-east-1"
 PROBE = SOURCE + ".reprise-seed"
+# Nobody makes this bucket. Who may look at it is told that it does not exist, and not that access is denied.
+MISSING = "arn:aws:s3:::no-such-bucket"
 
 READ = ["s3:GetObject"]
 WRITE = READ + ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
@@ -46,7 +48,7 @@ def policy(prefix, actions):
     bucket = f"arn:aws:s3:::{BUCKET}"
     return json.dumps({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": actions, "Resource": f"{bucket}/{prefix}*"},
-        {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": bucket},
+        {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": [bucket, MISSING]},
     ]})
 
 

@@ -10,10 +10,11 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 declare -A PACKAGES=(
-  [build]="libcurl4-openssl-dev libpq-dev libssl-dev libsimdjson-dev libyaml-dev zlib1g-dev pkg-config"
+  [build]="libcurl4-openssl-dev libpq-dev libssl-dev libsimdjson-dev libyaml-dev libmicrohttpd-dev liblz4-dev zlib1g-dev
+    pkg-config"
   [kube]="golang-go etcd-server etcd-client dpkg-dev openssl curl jq"
   [node]="containerd runc containernetworking-plugins debootstrap iproute2 gcc libc6-dev jq"
-  [test]="libmicrohttpd-dev postgresql-15 postgresql-client-15 python3-venv jq lz4 curl openssl"
+  [test]="nghttp2-server openssl postgresql-15 postgresql-client-15 python3-venv jq lz4 curl openssl"
 )
 GROUPS_WANTED=("$@")
 if [ $# -eq 0 ]; then GROUPS_WANTED=(build kube node test); fi

@@ -8,6 +8,7 @@ import Ledger
 import Reconciler
 import Resources
 import Seams
+import Wiring
 
 /// The controller's process: reads what it is started with, wires the parts, and runs the loop until a signal ends it.
 @main
@@ -53,7 +54,10 @@ enum Controller {
         var configuration = LoopConfiguration(
             settings: settings, identity: options.identity ?? "controller", stop: stop)
         configuration.workers = options.workers
-        let probes = Probes(state: configuration.state, journal: journal, time: time)
+        let pulse = Pulse(time)
+        let heart = Task(executorPreference: loop) { try await pulse.beat(time) }
+        defer { heart.cancel() }
+        let probes = Probes(state: configuration.state, journal: journal, time: time, pulse: pulse)
         let server = try ProbeServer(listen: options.listen) { probes.answer($0) }
         defer { server.stop() }
         let ready = configuration
@@ -105,23 +109,6 @@ enum Controller {
     private static func fail(_ text: String, status: Int32) -> Never {
         FileHandle.standardError.write(Data("controller: \(text)\n".utf8))
         exit(status)
-    }
-}
-
-extension BehaviorSet {
-    /// Every kind that Reprise reconciles, and what they look at.
-    /// - Parameter namespace: the controller's own, where the spool is.
-    static func reprise(in namespace: String) -> BehaviorSet {
-        BehaviorSet(
-            [
-                BoundBehavior(RestoreRunBehavior.self), BoundBehavior(ServiceCloneBehavior.self),
-                BoundBehavior(SpoolBehavior.self),
-            ],
-            watching: [
-                WatchedKind(BackupRepository.self), WatchedKind(ManagedService.self), .children(StatefulSet.self),
-                .children(PersistentVolumeClaim.self), .children(Pod.self), .children(Job.self),
-                .children(Service.self), .children(ConfigMap.self, in: namespace),
-            ])
     }
 }
 

@@ -2,15 +2,38 @@
 
 import ControlLoop
 import Seams
+import Synchronization
+
+/// When the loop's thread last came round, as seen from outside.
+final class Pulse: Sendable {
+    private static let period: Milliseconds = 5_000
+
+    private let moment: Atomic<Int64>
+
+    init(_ time: any Timekeeper) { moment = Atomic(time.uptime.milliseconds) }
+
+    var last: Uptime { Uptime(milliseconds: moment.load(ordering: .relaxed)) }
+
+    /// Beats on the calling task's executor until the task is cancelled.
+    func beat(_ time: any Timekeeper) async throws {
+        while true {
+            moment.store(time.uptime.milliseconds, ordering: .relaxed)
+            try await time.sleep(until: time.uptime.adding(Self.period), for: .resync)
+        }
+    }
+}
 
 /// What the probes say.
 struct Probes: Sendable {
     let state: LoopState
     let journal: LogJournal
     let time: any Timekeeper
+    let pulse: Pulse
 
     /// A loop that has had no answer about its lease for this long is stuck or cut off, in milliseconds.
     private static let silence: Milliseconds = 60_000
+    /// A thread that has not come round for this long is stuck.
+    private static let stuck: Milliseconds = 60_000
 
     func answer(_ path: String) -> ProbeServer.Answer {
         switch path {
@@ -22,8 +45,12 @@ struct Probes: Sendable {
     }
 
     private var healthz: ProbeServer.Answer {
-        // Being cut off from the API server is no reason to be restarted: only a loop that answers nobody is.
-        ProbeServer.Answer(status: 200, text: "ok\n")
+        // Being cut off from the API server is no reason to be restarted: only a loop whose thread is stuck is.
+        let silent = time.uptime.since(pulse.last)
+        guard silent < Self.stuck else {
+            return ProbeServer.Answer(status: 503, text: "the loop has not run for \(silent / 1_000) s\n")
+        }
+        return ProbeServer.Answer(status: 200, text: "ok\n")
     }
 
     private var readyz: ProbeServer.Answer {

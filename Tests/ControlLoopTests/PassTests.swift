@@ -12,9 +12,9 @@ import Testing
     private var server: MiniServer { world.server }
 
     private func widget(_ name: String, _ spec: [String: JSONValue]) {
-        server.put(
-            MiniServer.widgets + name, "Widget",
-            ["spec": .object(JSONObject(keepingFirst: spec.keys.sorted().map { .init(key: $0, value: spec[$0] ?? .null) }))])
+        var fields = JSONObject()
+        for key in spec.keys.sorted() { fields[key] = spec[key] }
+        server.put(MiniServer.widgets + name, "Widget", ["spec": .object(fields)])
     }
 
     @Test func statusFirstThenEffectsThenQuiet() {

@@ -8,23 +8,31 @@ import Testing
 @Suite struct QueueTests {
     @Test func itemsWaitOnce() {
         var queue = KeyedQueue<String>()
-        #expect(queue.add("a"))
-        #expect(!queue.add("a"))
+        let seen1 = queue.add("a")
+        #expect(seen1)
+        let seen2 = queue.add("a")
+        #expect(!seen2)
         queue.add("b")
         #expect(queue.depth == 2)
-        #expect([queue.take(), queue.take(), queue.take()] == ["a", "b", nil])
+        let taken = [queue.take(), queue.take(), queue.take()]
+        #expect(taken == ["a", "b", nil])
     }
 
     @Test func itemAddedWhileItRunsRunsAgainAndNotBeside() {
         var queue = KeyedQueue<String>()
         queue.add("a")
-        #expect(queue.take() == "a")
+        let seen3 = queue.take()
+        #expect(seen3 == "a")
         queue.add("a")
         queue.add("a")
-        #expect(queue.take() == nil)
-        #expect(queue.finish("a"))
-        #expect(queue.take() == "a")
-        #expect(!queue.finish("a"))
+        let seen4 = queue.take()
+        #expect(seen4 == nil)
+        let seen5 = queue.finish("a")
+        #expect(seen5)
+        let seen6 = queue.take()
+        #expect(seen6 == "a")
+        let seen7 = queue.finish("a")
+        #expect(!seen7)
         #expect(queue.isIdle)
     }
 
@@ -56,8 +64,10 @@ import Testing
         #expect(timers.earliest == Timers.Moment(at: at(30), purpose: .retry))
         timers.cancel("b")
         #expect(timers.earliest == Timers.Moment(at: at(90), purpose: .wake))
-        #expect(timers.takeDue(at: at(89)) == [])
-        #expect(timers.takeDue(at: at(90)) == ["a"])
+        let seen8 = timers.takeDue(at: at(89))
+        #expect(seen8 == [])
+        let seen9 = timers.takeDue(at: at(90))
+        #expect(seen9 == ["a"])
         #expect(timers.earliest == nil)
         #expect(timers.count == 0)
     }
@@ -67,7 +77,8 @@ import Testing
         let moments: [Int64] = [40, 10, 30, 10, 20, 40, 5]
         for (number, moment) in moments.enumerated() { timers.set(number, at: at(moment), for: .wake) }
         for _ in 0..<200 { timers.set(99, at: at(1_000), for: .wake) }
-        #expect(timers.takeDue(at: at(40)) == [6, 1, 3, 4, 2, 0, 5])
+        let seen10 = timers.takeDue(at: at(40))
+        #expect(seen10 == [6, 1, 3, 4, 2, 0, 5])
         #expect(timers.earliest?.at == at(1_000))
     }
 }
@@ -80,13 +91,17 @@ import Testing
 
     @Test func readersAreToldOfWhatTheyReadLast() {
         var subscriptions = Subscriptions()
-        #expect(subscriptions.replace(two, with: [pod, query]) == [])
-        #expect(subscriptions.replace(one, with: [pod]) == [])
+        let seen11 = subscriptions.replace(two, with: [pod, query])
+        #expect(seen11 == [])
+        let seen12 = subscriptions.replace(one, with: [pod])
+        #expect(seen12 == [])
         #expect(subscriptions.readers(of: pod) == [one, two])
         #expect(subscriptions.readersOfLabels(kind: 1, namespace: "a") == [two])
-        #expect(subscriptions.replace(two, with: [query]) == [.init(topic: pod, isOrphaned: false)])
+        let seen13 = subscriptions.replace(two, with: [query])
+        #expect(seen13 == [.init(topic: pod, isOrphaned: false)])
         #expect(subscriptions.readers(of: pod) == [one])
-        #expect(subscriptions.replace(one, with: []) == [.init(topic: pod, isOrphaned: true)])
+        let seen14 = subscriptions.replace(one, with: [])
+        #expect(seen14 == [.init(topic: pod, isOrphaned: true)])
         #expect(subscriptions.readerCount == 1)
         #expect(subscriptions.topicCount == 1)
     }

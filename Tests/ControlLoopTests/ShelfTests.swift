@@ -18,7 +18,8 @@ import Testing
 
     private func broken(_ version: String, uid: String = "u1") -> UndecodableObject {
         UndecodableObject(
-            ref: Ref(ConfigMap.resourceKind, "a", "x"), uid: uid, resourceVersion: version, message: "spec: Int expected")
+            ref: Ref(ConfigMap.resourceKind, "a", "x"), uid: uid, resourceVersion: version,
+            message: "spec: Int expected")
     }
 
     private func version(_ shelf: Shelf) -> String? {
@@ -28,43 +29,60 @@ import Testing
 
     @Test func objectNeverGoesBack() {
         var shelf = Shelf()
-        #expect(shelf.put(object("9"), from: .watch) != nil)
-        #expect(shelf.put(object("10"), from: .answer) != nil)
-        #expect(shelf.put(object("9"), from: .watch) == nil)
-        #expect(shelf.put(object("10"), from: .watch) == nil)
+        let seen1 = shelf.put(object("9"), from: .watch)
+        #expect(seen1 != nil)
+        let seen2 = shelf.put(object("10"), from: .answer)
+        #expect(seen2 != nil)
+        let seen3 = shelf.put(object("9"), from: .watch)
+        #expect(seen3 == nil)
+        let seen4 = shelf.put(object("10"), from: .watch)
+        #expect(seen4 == nil)
         #expect(version(shelf) == "10")
     }
 
     @Test func anotherIncarnationMustBeLater() {
         var shelf = Shelf()
         _ = shelf.put(object("10", uid: "u2"), from: .answer)
-        #expect(shelf.put(object("9"), from: .watch) == nil)
-        #expect(shelf.remove(name, stamp("9"), from: .watch) == nil)
-        #expect(shelf.put(object("12", uid: "u3"), from: .watch) != nil)
+        let seen5 = shelf.put(object("9"), from: .watch)
+        #expect(seen5 == nil)
+        let seen6 = shelf.remove(name, stamp("9"), from: .watch)
+        #expect(seen6 == nil)
+        let seen7 = shelf.put(object("12", uid: "u3"), from: .watch)
+        #expect(seen7 != nil)
     }
 
     @Test func versionsThatAreNoNumbersCompareForEquality() {
         var shelf = Shelf()
-        #expect(shelf.put(object("abc"), from: .watch) != nil)
-        #expect(shelf.put(object("abc"), from: .watch) == nil)
-        #expect(shelf.put(object("abb"), from: .watch) != nil)
+        let seen8 = shelf.put(object("abc"), from: .watch)
+        #expect(seen8 != nil)
+        let seen9 = shelf.put(object("abc"), from: .watch)
+        #expect(seen9 == nil)
+        let seen10 = shelf.put(object("abb"), from: .watch)
+        #expect(seen10 != nil)
     }
 
     @Test func lateAnswerDoesNotBringADeletedObjectBack() {
         var shelf = Shelf()
         _ = shelf.put(object("5"), from: .watch)
-        #expect(shelf.remove(name, stamp("7"), from: .watch)?.isGone == true)
-        #expect(shelf.put(object("6"), from: .answer) == nil)
-        #expect(shelf.put(object("8", uid: "u2"), from: .answer) != nil)
+        let seen11 = shelf.remove(name, stamp("7"), from: .watch)?.isGone
+        #expect(seen11 == true)
+        let seen12 = shelf.put(object("6"), from: .answer)
+        #expect(seen12 == nil)
+        let seen13 = shelf.put(object("8", uid: "u2"), from: .answer)
+        #expect(seen13 != nil)
     }
 
     @Test func ownDeleteIsSeenAtOnceAndStays() {
         var shelf = Shelf()
         _ = shelf.put(object("5"), from: .watch)
-        #expect(shelf.bury(name, uid: "u1", serial: 1)?.isGone == true)
-        #expect(shelf.bury(name, uid: "u1", serial: 2) == nil)
-        #expect(shelf.put(object("6"), from: .watch) == nil)
-        #expect(shelf.remove(name, stamp("7"), from: .watch) == nil)
+        let seen14 = shelf.bury(name, uid: "u1", serial: 1)?.isGone
+        #expect(seen14 == true)
+        let seen15 = shelf.bury(name, uid: "u1", serial: 2)
+        #expect(seen15 == nil)
+        let seen16 = shelf.put(object("6"), from: .watch)
+        #expect(seen16 == nil)
+        let seen17 = shelf.remove(name, stamp("7"), from: .watch)
+        #expect(seen17 == nil)
         #expect(shelf.held.isEmpty)
         _ = shelf.put(object("8", uid: "u2"), from: .watch)
         #expect(version(shelf) == "8")
@@ -74,27 +92,33 @@ import Testing
         var shelf = Shelf()
         _ = shelf.put(object("5"), from: .watch)
         _ = shelf.bury(name, uid: "u1", serial: 1)
-        #expect(shelf.put(object("9", uid: "u2"), from: .answer)?.present == stamp("9", uid: "u2"))
+        let seen18 = shelf.put(object("9", uid: "u2"), from: .answer)?.present
+        #expect(seen18 == stamp("9", uid: "u2"))
     }
 
     @Test func listKeepsLaterAnswersAndDropsTheRest() {
         var shelf = Shelf()
         _ = shelf.put(object("5"), from: .watch)
-        #expect(shelf.replace([], [], at: Version("6"), begunAt: 1)?.count == 1)
+        let seen19 = shelf.replace([], [], at: Version("6"), begunAt: 1)?.count
+        #expect(seen19 == 1)
         #expect(shelf.isSynced)
         _ = shelf.put(object("9", uid: "u2"), from: .answer)
-        #expect(shelf.replace([], [], at: Version("8"), begunAt: 2) == [])
+        let seen20 = shelf.replace([], [], at: Version("8"), begunAt: 2)
+        #expect(seen20 == [])
         #expect(version(shelf) == "9")
-        #expect(shelf.replace([], [], at: Version("7"), begunAt: 3) == nil)
+        let seen21 = shelf.replace([], [], at: Version("7"), begunAt: 3)
+        #expect(seen21 == nil)
     }
 
     @Test func listThatBeganAfterABurialKnowsBetter() {
         var shelf = Shelf()
         _ = shelf.put(object("5"), from: .watch)
         _ = shelf.bury(name, uid: "u1", serial: 4)
-        #expect(shelf.replace([object("6")], [], at: Version("7"), begunAt: 3) == [])
+        let seen22 = shelf.replace([object("6")], [], at: Version("7"), begunAt: 3)
+        #expect(seen22 == [])
         #expect(version(shelf) == nil)
-        #expect(shelf.replace([object("6")], [], at: Version("8"), begunAt: 5)?.count == 1)
+        let seen23 = shelf.replace([object("6")], [], at: Version("8"), begunAt: 5)?.count
+        #expect(seen23 == 1)
         #expect(version(shelf) == "6")
     }
 
@@ -102,41 +126,56 @@ import Testing
         var shelf = Shelf()
         let pair = LabelPair("run", "1")
         _ = shelf.put(object("5", labels: ["run": "1"]), from: .watch)
-        #expect(shelf.objects("a", pair)?.count == 1)
-        #expect(shelf.objects("b", pair)?.count == 0)
+        let seen24 = shelf.objects("a", pair)?.count
+        #expect(seen24 == 1)
+        let seen25 = shelf.objects("b", pair)?.count
+        #expect(seen25 == 0)
         let change = shelf.put(object("6", labels: ["run": "2"]), from: .watch)
         #expect(change?.slots.map(\.pair.value) == ["1", "2"])
-        #expect(shelf.objects("a", pair)?.count == 0)
-        #expect(shelf.objects("a", LabelPair("run", "2"))?.count == 1)
+        let seen26 = shelf.objects("a", pair)?.count
+        #expect(seen26 == 0)
+        let seen27 = shelf.objects("a", LabelPair("run", "2"))?.count
+        #expect(seen27 == 1)
     }
 
     @Test func unreadableIsNeitherStaleNorAbsent() {
         var shelf = Shelf()
         let pair = LabelPair("run", "1")
         _ = shelf.put(object("5", labels: ["run": "1"]), from: .watch)
-        #expect(shelf.markUnreadable(broken("6"))?.isUnreadable == true)
-        #expect(shelf.objects("a", pair) == nil)
-        #expect(shelf.objects("a", LabelPair("run", "2"))?.count == 0)
-        #expect(shelf.objects("b", pair)?.count == 0)
+        let seen28 = shelf.markUnreadable(broken("6"))?.isUnreadable
+        #expect(seen28 == true)
+        let seen29 = shelf.objects("a", pair)
+        #expect(seen29 == nil)
+        let seen30 = shelf.objects("a", LabelPair("run", "2"))?.count
+        #expect(seen30 == 0)
+        let seen31 = shelf.objects("b", pair)?.count
+        #expect(seen31 == 0)
         #expect(shelf.unreadableCount == 1)
-        #expect(shelf.put(object("5"), from: .answer) == nil)
-        #expect(shelf.put(object("7"), from: .watch)?.isUnreadable == true)
+        let seen32 = shelf.put(object("5"), from: .answer)
+        #expect(seen32 == nil)
+        let seen33 = shelf.put(object("7"), from: .watch)?.isUnreadable
+        #expect(seen33 == true)
         #expect(shelf.unreadableCount == 0)
     }
 
     @Test func unreadableOfUnknownLabelsMayBePartOfAnything() {
         var shelf = Shelf()
         _ = shelf.replace([], [broken("6")], at: Version("7"), begunAt: 0)
-        #expect(shelf.objects("a", LabelPair("run", "1")) == nil)
-        #expect(shelf.objects("b", LabelPair("run", "1"))?.count == 0)
+        let seen34 = shelf.objects("a", LabelPair("run", "1"))
+        #expect(seen34 == nil)
+        let seen35 = shelf.objects("b", LabelPair("run", "1"))?.count
+        #expect(seen35 == 0)
     }
 
     @Test func strangersStayOutAndLeavers() {
         var shelf = Shelf(selector: LabelPair("by", "us"))
-        #expect(shelf.put(object("5"), from: .answer) == nil)
+        let seen36 = shelf.put(object("5"), from: .answer)
+        #expect(seen36 == nil)
         _ = shelf.put(object("6", labels: ["by": "us"]), from: .watch)
-        #expect(shelf.put(object("7"), from: .answer)?.isGone == true)
+        let seen37 = shelf.put(object("7"), from: .answer)?.isGone
+        #expect(seen37 == true)
         // The watch's word of it comes later, and changes nothing.
-        #expect(shelf.remove(name, stamp("7"), from: .watch) == nil)
+        let seen38 = shelf.remove(name, stamp("7"), from: .watch)
+        #expect(seen38 == nil)
     }
 }

@@ -2,6 +2,7 @@
 
 import Frames
 import JSON
+import KubeClient
 import Reconciler
 import Resources
 import Seams
@@ -39,16 +40,18 @@ import Testing
         #expect(throws: (any Error).self) { try TemplatePatch.make(nobody, change) }
     }
 
-    @Test(arguments: [
-        ([], ""), ([0], "AA"), ([255, 255], "__8"), ([1, 2, 3], "AQID"), ([0xFB, 0xFF, 0xBF, 0x10], "-_-_EA"),
-    ] as [([UInt8], String)])
+    @Test(
+        arguments: [
+            ([], ""), ([0], "AA"), ([255, 255], "__8"), ([1, 2, 3], "AQID"), ([0xFB, 0xFF, 0xBF, 0x10], "-_-_EA"),
+        ] as [([UInt8], String)])
     func base64url(_ bytes: [UInt8], _ text: String) { #expect(Performer.base64url(bytes) == text) }
 
     @Test func eventNamesFollowFromWhatTheySay() {
         func name(_ version: String, _ number: Int) -> String {
             let about = Seen(ref: seen.ref, uid: "u", resourceVersion: version)
             let notice = Notice(isWarning: true, reason: "R", message: "m")
-            let manifest = Announcement(notice: notice, about: about, number: number, at: Timestamp(seconds: 0)).manifest
+            let moment = Timestamp(seconds: 0)
+            let manifest = Announcement(notice: notice, about: about, number: number, at: moment).manifest
             #expect(manifest.type == "Warning")
             return manifest.metadata.name
         }
@@ -62,8 +65,8 @@ import Testing
         let result = BackupResult(attempt: "t1", code: "OK")
         let json = try JSON.encode(result)
         let log = Array("noise\n".utf8) + (try ResultFrame.encode(json)) + Array("more\n".utf8)
-        let message = String(decoding: try TerminationMessage(code: 0, result: json).encoded(), as: UTF8.self)
-        let other = String(decoding: try TerminationMessage(code: 0, result: [1]).encoded(), as: UTF8.self)
+        let message = String(decoding: try TerminationMessage(code: "OK", result: json).encoded(), as: UTF8.self)
+        let other = String(decoding: try TerminationMessage(code: "OK", result: [1]).encoded(), as: UTF8.self)
         func read(_ log: [UInt8], _ attempt: String, _ message: String?) -> LogFacts {
             LogReading.facts(in: log, as: LogFormat(.backup, attempt: attempt, message: message))
         }
@@ -95,10 +98,11 @@ import Testing
     @Test func circlesAreNoticed() {
         var circle = Circle(since: Uptime(milliseconds: 0))
         let verdicts = (1...41).map { circle.noteWrite(at: Uptime(milliseconds: $0)) }
-        #expect(verdicts.filter { $0 }.count == 1)
+        #expect(verdicts.count { $0 } == 1)
         #expect(circle.pausedUntil(Uptime(milliseconds: 50)) != nil)
         #expect(circle.pausedUntil(Uptime(milliseconds: 60_000)) == nil)
         var slow = Circle(since: Uptime(milliseconds: 0))
-        #expect(!(1...400).contains { slow.noteWrite(at: Uptime(milliseconds: Int64($0) * 1_000)) })
+        let slowVerdicts = (1...400).map { slow.noteWrite(at: Uptime(milliseconds: $0 * 1_000)) }
+        #expect(slowVerdicts.count { $0 } == 0)
     }
 }

@@ -271,6 +271,48 @@ struct AdvanceTests {
         #expect(!decision.effects.contains { if case .delete = $0 { true } else { false } })
     }
 
+    @Test("a service whose opening was sent already is kept, whatever happens then")
+    func halfOpen() {
+        var (run, reader) = Self.started()
+        run.spec?.cancel = true
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce", "Seal"]
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(Self.claim())
+        reader.add(Self.statefulSet(replicas: 1, quarantined: false))
+        let cancelled = pass(run, &reader)
+        #expect(cancelled.status?.state?.known == .cancelled)
+        #expect(cancelled.status?.message?.contains("kept") == true)
+        // The same when the end was decided while the change was still on its way.
+        run.status?.restore?.ending = Ending(state: .failed, reason: "NoProgress", message: "late")
+        let kept = pass(run, &reader)
+        #expect(kept.status?.state?.known == .failed)
+        #expect(!kept.effects.contains { if case .delete = $0 { true } else { false } })
+    }
+
+    @Test("a seal that was interrupted is run again")
+    func interruptedSeal() {
+        var (run, reader) = Self.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(Self.claim())
+        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        var evicted = SealResult(attempt: "", code: "Interrupted")
+        evicted.step = "passwords"
+        reader.finish(.seal, .seal(evicted))
+        #expect(pass(run, &reader).effects.compactMap(\.child).map(\.ref.name) == [Story.names.job(.seal, 2)])
+    }
+
+    @Test("kept passwords are the source's: no Secret is drawn for them")
+    func keptPasswords() {
+        var (run, reader) = Self.started()
+        run.spec?.target?.newService?.credentials = .init(secretName: "mine", rotate: "Never")
+        run.status?.restore?.specDigest = nil
+        reader.add(Self.claim())
+        let effects = pass(run, &reader).effects
+        #expect(!effects.contains { if case .makeSecret = $0 { true } else { false } })
+        #expect(effects.contains { $0.child?.ref.kind == StatefulSet.resourceKind })
+    }
+
     @Test("a spec that is edited under way ends the run")
     func edited() {
         var (run, reader) = Self.started()

@@ -109,7 +109,7 @@ struct ServiceCloneTests {
 
     @Test("the last attempt is the last")
     func limit() {
-        var (clone, name) = Self.following { $0.retry = .init(limit: 1) }
+        var (clone, name) = Self.following { $0.retry = .init(limit: 0) }
         var reader = FakeReader()
         reader.add(Self.run(name, .failed, reason: "RestoreCrashed"))
         clone.status = Self.decide(clone, &reader).status
@@ -182,6 +182,19 @@ struct ServiceCloneTests {
         #expect(decision.effects.isEmpty)
     }
 
+    @Test("a new requestID waits for the run that is under way")
+    func requestMeanwhile() {
+        var (clone, name) = Self.following()
+        clone.spec?.requestID = "again"
+        var reader = FakeReader()
+        reader.add(Self.run(name, .running))
+        #expect(Self.decide(clone, &reader).status?.run?.name == name)
+        reader.add(Self.run(name, .failed, reason: "TargetNotEmpty", started: false))
+        #expect(Self.decide(clone, &reader).status?.run?.name != name)
+        reader.add(Self.run(name, .failed, reason: "NoProgress", steps: ["Open"]))
+        #expect(Self.decide(clone, &reader).status?.run?.name == name, "its service is open and stays")
+    }
+
     @Test("a clone variable that someone puts back is said")
     func putBack() {
         var (clone, reader) = Self.restored()
@@ -223,9 +236,14 @@ struct CloneDeletionTests {
         #expect(ServiceCloneTests.decide(clone, &reader).effects == [.setFinalizers(clone.seen, [cloneFinalizer])])
         clone.metadata.finalizers = [cloneFinalizer]
         clone.metadata.deletionTimestamp = Story.now
+        reader.finish(.seal, .seal(AdvanceTests.seal))
         let set = AdvanceTests.statefulSet(replicas: 1, quarantined: false)
-        #expect(ServiceCloneTests.decide(clone, &reader).effects == [.delete(set.seen)])
+        let first = ServiceCloneTests.decide(clone, &reader).effects
+        let job = Ref(Job.resourceKind, "staging", Story.names.job(.seal, 1))
+        #expect(first.first == .delete(set.seen))
+        #expect(first.contains { if case .delete(let seen) = $0 { seen.ref == job } else { false } }, "it holds the claim")
         reader.objects[set.ref] = nil
+        reader.objects[job] = nil
         #expect(ServiceCloneTests.decide(clone, &reader).effects.isEmpty, "its pod still uses the volume")
         reader.objects[AdvanceTests.pod(ready: true).ref] = nil
         #expect(ServiceCloneTests.decide(clone, &reader).effects == [.delete(AdvanceTests.claim().seen)])

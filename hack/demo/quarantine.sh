@@ -42,7 +42,8 @@ tell_news() { # JSON of the clone, JSON of the run
     step "${key#* }  $text"
   done < <(
     jq -r '.status // {} | "clone phase \(.phase // "-")\t\(.message // "")"' <<<"$1"
-    jq -r '.status.conditions // [] | .[] | select(.status != "Unknown" and (.type | IN("Reconciling", "Stalled",
+    # what has ended (Quarantined=False) is told after what ended it
+    jq -r '.status.conditions // [] | sort_by(.status == "False") | .[] | select(.status != "Unknown" and (.type | IN("Reconciling", "Stalled",
       "Finished", "Approved", "Locked") | not)) | "run   \(.type)=\(.status)\t\(.message)"' <<<"$2"
   )
 }

@@ -317,7 +317,8 @@ finish_sealed() {
   state=$(control 'Database cluster state')
   if [ "$state" != 'shut down' ]; then finish ServerFailed; fi
   timeline_facts
-  fact_number dataBytes "$(du -sbx "$PGDATA" | cut -f 1)"
+  # Without WAL: what was restored, not what was replayed.
+  fact_number dataBytes "$(du -sbx --exclude=pg_wal "$PGDATA" | cut -f 1)"
   fact_number freeBytes "$(df -B1 --output=avail "$PGDATA" | tail -n 1 | tr -d ' ')"
   sync -f "$PGDATA"
   finish OK

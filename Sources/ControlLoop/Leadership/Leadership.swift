@@ -159,7 +159,8 @@ struct Leadership: Sendable {
         let writes = writes.with(timeout: 2_000)
         do {
             do { try await writes.release(record, at: time.now) } catch let error as APIError
-            where error.disposition == .conflict {
+                where error.disposition == .conflict
+            {
                 // The last renewal was on its way when the loop was stopped.
                 let tenure = Tenure(identity: identity, record: record, sent: nil)
                 guard case .ours(let now, _) = tenure.finding(try await writes.read()) else { return }

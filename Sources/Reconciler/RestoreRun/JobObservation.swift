@@ -61,6 +61,8 @@ package struct JobObservation: Equatable, Sendable {
         switch state {
         case .done(.unbelievable(let why)): why
         case .done(.backup(let result)) where result.code != "OK": RestoreRunBehavior.words(result.code, result.reasons)
+        // Its pod was evicted in the middle; the program is made to be run again.
+        case .done(.seal(let result)) where result.code == "Interrupted": "it was interrupted, in step \(result.step ?? "unknown")"
         case .unknown, .absent, .foreign, .running, .done, .exhausted: nil
         }
     }
@@ -81,7 +83,8 @@ package struct JobObservation: Equatable, Sendable {
             case .present(let facts): return .done(facts)
             }
         }
-        if job.isComplete || job.isFailed {
+        // The caches of two kinds need not be equally fresh: a pod that is there and runs will be seen to end.
+        if job.isComplete || job.isFailed, pods.isEmpty {
             return .done(.unbelievable(job.status?.conditions?.first?.message ?? "it ended and its pod is gone"))
         }
         return .running(

@@ -49,6 +49,7 @@ extension RestoreRunBehavior {
         if case .present(.run(let row)) = snapshot.ledger, row.status == LedgerWords.state(.running) { return nil }
         var draft = draft
         draft.waiting("WaitingForLedger", "nothing is written before the ledger says that this run is under way")
+        noteFailure(&draft, snapshot)
         return withRecord(Decision(status: draft.status), snapshot, draft.status)
     }
 

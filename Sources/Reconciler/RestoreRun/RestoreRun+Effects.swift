@@ -11,10 +11,12 @@ extension RestoreRunBehavior {
         case .createClaim:
             return [.create(.claim(service.claim))]
         case .createService:
-            return [
-                .makeSecret(service.credentials), .create(.service(service.headlessService)),
-                .create(.statefulSet(service.quarantined)),
-            ]
+            // Only what is missing: "exists already" would end the pass before the StatefulSet.
+            let headless: [Effect] = snapshot.headlessService.isConfirmedAbsent
+                ? [.create(.service(service.headlessService))] : []
+            // Kept passwords are the source's: the user brings the Secret, and a drawn one would only be wrong.
+            let secret: [Effect] = world.request.rotatesPasswords ? [.makeSecret(service.credentials)] : []
+            return secret + headless + [.create(.statefulSet(service.quarantined))]
         case .awaitPromotion, .awaitReady:
             return []
         case .stopService:
@@ -79,12 +81,22 @@ extension RestoreRunBehavior {
     static func cleanUp(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
         var draft = draft
         guard let ending = snapshot.record.ending else { return Decision() }
+        // The opening may have been on its way when the end was decided.
+        if isOpen(snapshot) {
+            draft.set(RunCondition.cleanedUp, .no, "Kept", "the service was opened already and is kept")
+            draft.finish(
+                ending.state.known ?? .failed, ending.reason,
+                "\(ending.message); the service was opened already and is kept")
+            return withRecord(Decision(status: draft.status), snapshot, draft.status)
+        }
         let first = inTheWay(snapshot) + mine(snapshot.statefulSet, snapshot) + mine(snapshot.clientService, snapshot)
             + mine(snapshot.headlessService, snapshot)
         let claim = mine(snapshot.claim, snapshot)
         let pods = mine(snapshot.pod, snapshot)
         if first.isEmpty, claim.isEmpty, pods.isEmpty, isCertain(snapshot) {
-            draft.set(RunCondition.cleanedUp, .yes, "Removed", "what this run made is gone")
+            draft.set(RunCondition.cleanedUp, .yes, "Removed",
+                "what this run made is gone, but for Secret \(snapshot.request?.credentialsSecret ?? ""): the controller "
+                    + "may not delete Secrets; the next run of this name uses it")
             draft.finish(ending.state.known ?? .failed, ending.reason, ending.message)
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }

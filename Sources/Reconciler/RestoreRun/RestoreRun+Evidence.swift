@@ -39,7 +39,14 @@ extension RestoreRunBehavior {
         if let lost = lostClaim(snapshot, world) { return lost }
         switch snapshot.statefulSet {
         case .unknown, .absent(confirmed: false): return .underWay("looking for the StatefulSet")
-        case .absent(confirmed: true): return .none
+        case .absent(confirmed: true):
+            switch snapshot.headlessService {
+            case .unknown, .absent(confirmed: false): return .underWay("looking for the Service")
+            case .absent(confirmed: true): return .none
+            case .present(let service):
+                return isMine(service.metadata, snapshot) || world.request.isReusable(service)
+                    ? .none : .failed(taken("Service", service.metadata.name, world))
+            }
         case .present(let statefulSet):
             guard isMine(statefulSet.metadata, snapshot) else {
                 return .failed(taken("StatefulSet", statefulSet.metadata.name, world))

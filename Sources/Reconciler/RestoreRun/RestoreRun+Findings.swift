@@ -31,6 +31,7 @@ extension RestoreRunBehavior {
         let names = [
             spec?.credentials?.serviceAccountName == nil ? nil : "spec.credentials.serviceAccountName",
             spec?.s3?.caBundle == nil ? nil : "spec.s3.caBundle",
+            spec?.encryption?.sseC == nil ? nil : "spec.encryption.sseC",
         ]
         for name in names.compactMap({ $0 }) {
             findings.append(

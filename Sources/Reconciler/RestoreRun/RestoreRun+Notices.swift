@@ -10,12 +10,14 @@ extension RestoreRunBehavior {
         for condition in new.conditions ?? [] {
             let earlier = before.condition(condition.type)
             guard earlier?.status != condition.status || earlier?.reason != condition.reason else { continue }
-            if let notice = notice(condition, earlier) { notices.append(notice) }
+            // The end of a run is told once, by Finished.
+            if condition.type == RunCondition.stalled, new.conditions?.isTrue(RunCondition.finished) == true { continue }
+            if let notice = notice(condition) { notices.append(notice) }
         }
         return notices
     }
 
-    private static func notice(_ condition: Condition, _ earlier: Condition?) -> Notice? {
+    private static func notice(_ condition: Condition) -> Notice? {
         switch condition.type {
         case RunCondition.finished where condition.isTrue:
             return Notice(
@@ -34,7 +36,7 @@ extension RestoreRunBehavior {
                 message: condition.message)
         case RunCondition.recorded where condition.status == "False" && condition.reason != "NotYet":
             return Notice(isWarning: true, reason: condition.reason, message: condition.message)
-        case RunCondition.stalled where condition.isTrue && earlier != nil:
+        case RunCondition.stalled where condition.isTrue:
             return Notice(isWarning: true, reason: condition.reason, message: condition.message)
         default:
             return nil

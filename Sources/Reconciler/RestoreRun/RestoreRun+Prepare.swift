@@ -88,6 +88,7 @@ extension RestoreRunBehavior {
         guard draft.status.conditions?.isTrue(RunCondition.recorded) == true else {
             let message = draft.status.conditions?.condition(RunCondition.recorded)?.message ?? ""
             draft.waiting("WaitingForLedger", "planned; nothing starts before the ledger has its row: \(message)")
+            noteFailure(&draft, snapshot)
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
         draft.status.state = Open(.running)

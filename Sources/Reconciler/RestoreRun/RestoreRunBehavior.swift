@@ -84,7 +84,7 @@ package enum RestoreRunBehavior: Behavior {
     /// since people may have written to it.
     static func end(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ ending: Ending) -> Decision<Status> {
         var draft = draft
-        let kept = snapshot.isDone(.open)
+        let kept = isOpen(snapshot)
         guard snapshot.state == .running, !kept else {
             let suffix = kept ? "; the service was opened already and is kept" : ""
             draft.finish(ending.state.known ?? .failed, ending.reason, ending.message + suffix)
@@ -94,6 +94,15 @@ package enum RestoreRunBehavior: Behavior {
         draft.working("CleaningUp", "\(ending.message); taking away what this run made")
         draft.set(RunCondition.cleanedUp, .no, "CleaningUp", "taking away what this run made")
         return withRecord(Decision(status: draft.status), snapshot, draft.status)
+    }
+
+    /// Clients may have reached it: the opening was seen done, or has been sent.
+    static func isOpen(_ snapshot: RestoreRunSnapshot) -> Bool {
+        if snapshot.isDone(.open) { return true }
+        guard snapshot.isDone(.seal), let statefulSet = snapshot.statefulSet.value,
+            statefulSet.metadata.uid == snapshot.record.targetUID
+        else { return false }
+        return !PostgresService.isQuarantined(statefulSet, snapshot.request?.profile ?? .walgClone)
     }
 
     /// A refusal or failure with its reason, as an ending.

@@ -138,6 +138,9 @@ extension RestoreRunBehavior {
         snapshot.statefulSet = confirming(StatefulSet.self, space, names.statefulSet, &reader)
         snapshot.pod = confirming(Pod.self, space, names.pod, &reader)
         snapshot.clientService = confirming(Service.self, space, names.clientService, &reader)
+        if !snapshot.isDone(.provision) {
+            snapshot.headlessService = confirming(Service.self, space, names.headlessService, &reader)
+        }
         let roles: [(Step.Name, Step.Name, JobRole)] = [
             (.quiesce, .seal, .seal), (.serve, .backup, .backup), (.serve, .compareSource, .compareSource),
         ]
@@ -160,7 +163,7 @@ extension RestoreRunBehavior {
     }
 
     /// From the cache, and by a quorum read where the cache has nothing: absence is believed only then.
-    private static func confirming<R: Resource>(
+    static func confirming<R: Resource>(
         _ type: R.Type, _ namespace: String, _ name: String, _ reader: inout some Reader
     ) -> Observed<R> {
         let cached = reader.object(type, namespace, name)

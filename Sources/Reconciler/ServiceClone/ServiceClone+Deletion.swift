@@ -28,8 +28,9 @@ extension ServiceCloneBehavior {
             return run.metadata.isDeleting ? Decision() : Decision(effects: [.delete(run.seen)])
         }
         guard snapshot.isCertain else { return Decision() }
+        // The run's Jobs too: a pod keeps its claim from going away even when it has ended.
         let first = snapshot.mine(snapshot.statefulSet) + snapshot.mine(snapshot.clientService)
-            + snapshot.mine(snapshot.headlessService)
+            + snapshot.mine(snapshot.headlessService) + (snapshot.jobs.value ?? []).map(\.seen)
         let pods = snapshot.mine(snapshot.pod)
         let claim = snapshot.mine(snapshot.claim)
         if !first.isEmpty { return Decision(effects: first.map { .delete($0) }) }
@@ -51,7 +52,7 @@ extension ServiceCloneSnapshot {
     var isCertain: Bool {
         guard !run.isUnknown else { return false }
         guard clone.status?.completedRunUID != nil else { return true }
-        return !statefulSet.isUnknown && !claim.isUnknown && !pod.isUnknown && !clientService.isUnknown
+        return !jobs.isUnknown && !statefulSet.isUnknown && !claim.isUnknown && !pod.isUnknown && !clientService.isUnknown
             && !headlessService.isUnknown
     }
 }

@@ -14,7 +14,7 @@ extension ServiceCloneBehavior {
         if snapshot.isDataMissing {
             draft.notReady(
                 "DataMissing",
-                "the claim of service \(service.name ?? "") with the restored data is gone; nothing is restored again "
+                "the claim of service \(service.name ?? "") with the restored data is gone, or about to go; nothing is restored again "
                     + "until spec.requestID changes", stalled: true)
             return Decision(status: draft.status)
         }
@@ -72,12 +72,15 @@ extension ServiceCloneBehavior {
         draft.notReady(
             "StatefulSetDeleted", "the StatefulSet was deleted; it is made again around its data", stalled: false)
         draft.note(snapshot.failure)
-        return Decision(
-            status: draft.status,
-            effects: [
-                .create(.service(manifest.headlessService)), .create(.statefulSet(manifest.opened)),
-                .create(.service(manifest.clientService)),
-            ])
+        guard !snapshot.headlessService.isUnknown, !snapshot.clientService.isUnknown else {
+            return Decision(status: draft.status)
+        }
+        // Only what is missing: "exists already" would end the pass before the StatefulSet.
+        var effects: [Effect] = []
+        if snapshot.headlessService.value == nil { effects.append(.create(.service(manifest.headlessService))) }
+        effects.append(.create(.statefulSet(manifest.opened)))
+        if snapshot.clientService.value == nil { effects.append(.create(.service(manifest.clientService))) }
+        return Decision(status: draft.status, effects: effects)
     }
 
     private static func openedService(_ snapshot: ServiceCloneSnapshot, _ service: NewService) -> PostgresService? {

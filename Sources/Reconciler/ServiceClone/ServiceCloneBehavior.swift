@@ -11,7 +11,7 @@ package enum ServiceCloneBehavior: Behavior {
     package typealias Object = ServiceClone
     package typealias Status = ServiceCloneStatus
 
-    /// How many runs are tried when the spec says nothing.
+    /// How many more runs are tried after the first when the spec says nothing.
     package static let defaultRetryLimit = 3
 
     package static func decide(_ snapshot: ServiceCloneSnapshot, at now: Timestamp) -> Decision<ServiceCloneStatus> {
@@ -27,7 +27,7 @@ package enum ServiceCloneBehavior: Behavior {
             return Decision(status: draft.status)
         }
         let isNewRequest = clone.status != nil && draft.status.requestID != clone.spec?.requestID
-            && (draft.status.completedRunUID == nil || snapshot.isDataMissing)
+            && (draft.status.completedRunUID == nil ? snapshot.isRunOver : snapshot.isDataMissing)
         if isNewRequest { draft.startOver() }
         if draft.status.run == nil || isNewRequest {
             draft.status.requestID = clone.spec?.requestID
@@ -111,17 +111,17 @@ package enum ServiceCloneBehavior: Behavior {
     ) -> Decision<Status> {
         var draft = draft
         let attempts = draft.status.attempts ?? 1
-        let limit = max(1, snapshot.clone.spec?.retry?.limit ?? defaultRetryLimit)
+        let limit = max(0, snapshot.clone.spec?.retry?.limit ?? defaultRetryLimit)
         let wasRefused = snapshot.run.value?.status?.startedAt == nil && snapshot.run.value != nil
         let final = ["RestoreNotPerformed", "InheritedRecoveryTarget", "MajorMismatch", "Cancelled"]
-        guard attempts < limit, !wasRefused, !final.contains(reason), !snapshot.isOpened else {
+        guard attempts <= limit, !wasRefused, !final.contains(reason), !snapshot.isOpened else {
             draft.notReady(
                 reason, "\(message) (attempt \(attempts)); change spec.requestID to try again", stalled: true)
             return Decision(status: draft.status)
         }
         draft.status.attempts = attempts + 1
         draft.status.run = .init(name: runName(snapshot.clone, attempt: attempts + 1), uid: nil)
-        draft.progressing("Retrying", "attempt \(attempts) of \(limit) ended with \(reason): \(message)")
+        draft.progressing("Retrying", "attempt \(attempts) of \(limit + 1) ended with \(reason): \(message)")
         return Decision(status: draft.status)
     }
 

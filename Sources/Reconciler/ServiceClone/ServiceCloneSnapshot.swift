@@ -14,6 +14,8 @@ package struct ServiceCloneSnapshot: Equatable, Sendable {
     package var pod: Observed<Pod>
     package var clientService: Observed<Service>
     package var headlessService: Observed<Service>
+    /// The completed run's Jobs; read only when the service is to be removed.
+    package var jobs: Observed<[Job]>
     package var archiveRepository: Observed<BackupRepository>
 
     package init(clone: ServiceClone) {
@@ -24,6 +26,7 @@ package struct ServiceCloneSnapshot: Equatable, Sendable {
         pod = .unknown
         clientService = .unknown
         headlessService = .unknown
+        jobs = .unknown
         archiveRepository = .unknown
     }
 
@@ -32,8 +35,18 @@ package struct ServiceCloneSnapshot: Equatable, Sendable {
         switch claim {
         case .unknown, .absent(confirmed: false): false
         case .absent(confirmed: true): true
-        case .present(let claim): claim.metadata.labels?[Label.runUID] != clone.status?.completedRunUID
+        case .present(let claim):
+            // One that is being deleted does not come back.
+            claim.metadata.isDeleting || claim.metadata.labels?[Label.runUID] != clone.status?.completedRunUID
         }
+    }
+
+    /// No run is under way: another request must not start a second one beside it.
+    package var isRunOver: Bool {
+        guard clone.status?.run != nil else { return true }
+        if run.isConfirmedAbsent { return true }
+        guard let run = run.value else { return false }
+        return run.status?.state?.known?.isTerminal == true && !isOpened
     }
 
     /// The run that is followed opened its service before it ended: its data is kept, and nothing may restore over it.
@@ -66,11 +79,15 @@ extension ServiceCloneBehavior {
         }
         snapshot.pod = reader.object(Pod.self, space, names.pod)
         if clone.metadata.isDeleting {
+            snapshot.jobs = reader.objects(Job.self, space, labelled: Label.runUID, uid)
             if case .absent = snapshot.pod { snapshot.pod = reader.confirmed(Pod.self, space, names.pod) }
             snapshot.clientService = reader.confirmed(Service.self, space, names.clientService)
             snapshot.headlessService = reader.confirmed(Service.self, space, names.headlessService)
         } else if case .absent = snapshot.statefulSet {
             observeRepositories(clone, service, &snapshot, &reader)
+            snapshot.headlessService = RestoreRunBehavior.confirming(
+                Service.self, space, names.headlessService, &reader)
+            snapshot.clientService = RestoreRunBehavior.confirming(Service.self, space, names.clientService, &reader)
         }
         return snapshot
     }

@@ -110,7 +110,7 @@ extension Findings {
         add(
             FindingReason.prefixOverlap, field,
             "must not be at, above or below \(short(sourceField)).archive: the new service would write into the "
-                + "backups it was restored from; choose another path")
+                + "backups it was restored from; choose another path than \(quoted(path))")
     }
 
     /// The field as people write about it, without `spec.`.

@@ -164,6 +164,11 @@ package struct NewService: Codable, Equatable, Sendable {
         package var secretName: String?
         /// `Always` or `Never`.
         package var rotate: String?
+
+        package init(secretName: String? = nil, rotate: String? = nil) {
+            self.secretName = secretName
+            self.rotate = rotate
+        }
     }
 }
 

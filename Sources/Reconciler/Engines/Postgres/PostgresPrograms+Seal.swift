@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Written by hack/embed-programs.sh from programs/postgres/seal.sh. Edit that.
 
+// swift-format-ignore-file: what follows is a program of another language.
+
 extension PostgresPrograms {
     /// `programs/postgres/seal.sh`: its contract stands at its head.
     package static let seal = prologue + #"""
@@ -323,7 +325,8 @@ extension PostgresPrograms {
           state=$(control 'Database cluster state')
           if [ "$state" != 'shut down' ]; then finish ServerFailed; fi
           timeline_facts
-          fact_number dataBytes "$(du -sbx "$PGDATA" | cut -f 1)"
+          # Without WAL: what was restored, not what was replayed.
+          fact_number dataBytes "$(du -sbx --exclude=pg_wal "$PGDATA" | cut -f 1)"
           fact_number freeBytes "$(df -B1 --output=avail "$PGDATA" | tail -n 1 | tr -d ' ')"
           sync -f "$PGDATA"
           finish OK

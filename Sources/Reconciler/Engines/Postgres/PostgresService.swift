@@ -145,7 +145,9 @@ package struct PostgresService: Sendable {
                 template: PodTemplateManifest(
                     labels: labels, annotations: request.service.annotations ?? [:], spec: spec),
                 volumeClaimTemplates: [
-                    StatefulSetManifest.ClaimTemplate(name: "data", labels: request.labels, spec: claimSpec)
+                    // Without the run's UID: a claim that Kubernetes makes again is empty, and must not pass for the data.
+                    StatefulSetManifest.ClaimTemplate(
+                        name: "data", labels: request.labels.filter { $0.key != Label.runUID }, spec: claimSpec)
                 ]))
     }
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The objects that the end-to-end tests create."""
+from cluster import RUN, credentials
+
+SPACE = "staging"
+IMAGE = "docker.io/reprise/postgres-walg:15"
+
+
+def endpoint():
+    return (RUN / "s3" / "endpoint").read_text().strip()
+
+
+def core(kind, name, namespace=None, **content):
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **content}
+
+
+def ours(kind, name, spec):
+    return {"apiVersion": "reprise.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": SPACE}, "spec": spec}
+
+
+def keys(name, user, **instead):
+    """A Secret with an S3 user's access keys, under the names that a repository expects by default."""
+    known = credentials(user)
+    values = {name: known[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")} | instead
+    return core("Secret", name, SPACE, stringData=values)
+
+
+def repository(name, prefix, secret, **s3):
+    place = {"endpoint": endpoint(), "insecure": True, "bucket": "backups", "prefix": prefix} | s3
+    return ours("BackupRepository", name, {
+        "s3": place, "credentials": {"secretRef": {"name": secret}},
+        "allowedImages": ["docker.io/reprise/postgres-walg"]})
+
+
+def archive(repository_name, path):
+    return {"archive": {"repository": {"name": repository_name}, "path": path}}
+
+
+def service(name, image=IMAGE, path=None, **more):
+    own = {"repository": {"name": "staging-backups"}, "path": path or name}
+    return {"name": name, "image": image, "major": 15, "storage": {"size": "1Gi"}, "archive": own} | more
+
+
+def clone(name, source="prod-readonly", **more):
+    return ours("ServiceClone", name, {
+        "source": archive(source, "orders"), "recoveryTarget": {"kind": "Latest"}, "service": service(name, **more)})
+
+
+def run(name, source="prod-readonly", source_path="orders", **more):
+    return ours("RestoreRun", name, {
+        "mode": "NewService", "source": archive(source, source_path), "recoveryTarget": {"kind": "Latest"},
+        "target": {"newService": service(name, **more)}})
+
+
+def claim(name):
+    return core("PersistentVolumeClaim", name, SPACE, spec={
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}})
+
+
+def stateful_set(name, namespace, replicas, container, claims=None):
+    labels = {"app": name}
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": namespace}, "spec": {
+        "serviceName": name, "replicas": replicas, "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        "volumeClaimTemplates": claims or []}}
+
+
+def source():
+    """A PostgreSQL that archives, with what a logical replication slot needs."""
+    variables = [{"name": "POSTGRES_DB", "value": "shop"},
+                 {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "orders-db", "key": "password"}}},
+                 {"name": "WALG_S3_PREFIX", "value": "s3://backups/prod/orders"},
+                 {"name": "BACKUP_SCHEDULE", "value": "0 3 * * *"}, {"name": "ARCHIVE_TIMEOUT", "value": "0"}]
+    container = {
+        "name": "postgres", "image": IMAGE, "args": ["postgres", "-c", "wal_level=logical"], "env": variables,
+        "envFrom": [{"secretRef": {"name": "source-writer"}}],
+        "readinessProbe": {"exec": {"command": ["pg_isready", "-q", "-U", "postgres"]}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "data", "mountPath": "/var/lib/postgresql"}]}
+    data = {"metadata": {"name": "data"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+    return stateful_set("orders-db", "prod", 1, container, [data])

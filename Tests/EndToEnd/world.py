@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The world that all end-to-end tests share: one source, one controller, and every clone and run that is asked for at the
+beginning, so that they go on side by side while the tests wait for one after the other."""
+import atexit
+import functools
+import secrets
+import socket
+import threading
+import time
+
+import manifests as make
+from cluster import OURS, REPO, RUN, API, Controller, Ledger, Store, kubectl, sql, wait
+from manifests import SPACE
+
+CHECKSUM = """select count(*) || '/' || max(id) || '/' || md5(string_agg(id || ':' || amount, ',' order by id)) from orders"""
+TERMINAL = {"Completed", "Failed", "Cancelled", "Interrupted"}
+
+
+@functools.cache
+def _made():
+    try:
+        return World(), None
+    except Exception as error:  # pylint: disable=broad-except
+        return None, error
+
+
+def world():
+    """The one world. What kept it from being made keeps every test from running, in the same words."""
+    made, problem = _made()
+    if problem:
+        raise problem
+    return made
+
+
+class World:
+    def __init__(self):
+        self.began = time.monotonic()
+        self.api, self.ledger, self.controller = API(), Ledger(), Controller()
+        self.reader, self.writer = Store("source-reader"), Store("clone-writer")
+        # What must not turn up anywhere outside of Secrets: the tests look for exactly these texts.
+        self.password = "source-" + secrets.token_hex(12)
+        self.app_password = "app-" + secrets.token_hex(12)
+        # The API server that is built from Debian's source is older than the CEL rules in the types.
+        kubectl("apply", "--validate=false", "-f", str(REPO / "crds"))
+        for file in sorted((REPO / "crds").glob("*.yaml")):
+            kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(file))
+        self.api.create(*(make.core("Namespace", name) for name in ("prod", SPACE, "reprise-system")))
+        self.controller.start()
+        atexit.register(self.controller.stop)
+        self.make_source()
+        self.api.create(
+            make.keys("source-reader", "source-reader"), make.keys("clone-writer", "clone-writer"),
+            make.repository("prod-readonly", "prod", "source-reader"),
+            make.repository("staging-backups", "staging", "clone-writer"))
+        self.say("the source is there: " + self.rows)
+
+    def say(self, text):
+        print(f"{time.monotonic() - self.began:7.1f} s  {text}", flush=True)
+
+    # ---------------------------------------------------------------- the source
+
+    def make_source(self):
+        environment = dict(line.split("=", 1) for line in (RUN / "s3" / "source-writer.env").read_text().splitlines())
+        self.api.create(
+            make.core("Secret", "orders-db", "prod", stringData={"password": self.password}),
+            make.core("Secret", "source-writer", "prod", stringData=environment), make.source())
+        self.source_address = wait("the source", lambda: self.ready_address("prod", "orders-db-0"), 90)
+        self.on_source(f"""
+            create role app login password '{self.app_password}';
+            create table orders (id bigint generated always as identity primary key, customer int, amount numeric(9,2));
+            create table outbox (id int primary key);
+            create publication outbox for table outbox;
+            select pg_create_logical_replication_slot('mirror', 'pgoutput');
+            create database mirror""")
+        # A subscription to itself, by address: a clone with it enabled would consume the source's slot.
+        self.on_source(f"""
+            create table outbox (id int primary key);
+            create subscription mirror
+                connection 'host={self.source_address} dbname=shop user=postgres password={self.password}'
+                publication outbox with (create_slot = false, slot_name = mirror, copy_data = false)""", "mirror")
+        self.base_backup(20000)
+        self.base_backup(10000)
+        self.add_rows(8, 2000)
+        self.rows = self.on_source(CHECKSUM)
+        self.before = self.reader.listing("prod/")
+
+    def on_source(self, statements, database="shop"):
+        output = ""
+        for statement in statements.split(";"):  # each in a transaction of its own
+            output = sql(self.source_address, self.password, statement, database)
+        return output
+
+    def base_backup(self, rows):
+        self.on_source(f"insert into orders (customer, amount) select i % 500, random() * 900 from generate_series(1, {rows}) i")
+        kubectl("-n", "prod", "exec", "orders-db-0", "--", "setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups",
+                "env", "WALG_S3_PREFIX=s3://backups/prod/orders/15", "PGUSER=postgres", "HOME=/tmp", "wal-g", "backup-push",
+                "/var/lib/postgresql/15/docker")
+        time.sleep(1.1)  # object stores tell times in whole seconds, and which backup is the latest goes by them
+
+    def add_rows(self, segments, rows):
+        for _ in range(segments):
+            segment = self.on_source(f"""
+                insert into orders (customer, amount) select i % 500, random() * 900 from generate_series(1, {rows}) i;
+                select pg_walfile_name(pg_switch_wal() - 1)""")
+        wait("the archive", lambda: self.on_source("select last_archived_wal from pg_stat_archiver") >= segment)
+
+    # ---------------------------------------------------------------- what is there
+
+    def ready_address(self, namespace, pod):
+        found = self.api.get(f"/api/v1/namespaces/{namespace}/pods/{pod}")
+        conditions = (found or {}).get("status", {}).get("conditions", [])
+        if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+            return found["status"].get("podIP")
+        return None
+
+    def get(self, kind, name):
+        return self.api.get(f"{OURS}/namespaces/{SPACE}/{kind}/{name}")
+
+    def secret(self, name, key):
+        import base64
+        return base64.b64decode(self.api.get(f"/api/v1/namespaces/{SPACE}/secrets/{name}")["data"][key]).decode()
+
+    def remains(self, service):
+        """What exists under the names of a service."""
+        places = {"StatefulSet": ("/apis/apps/v1", "statefulsets", service),
+                  "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims", f"data-{service}-0"),
+                  "Pod": ("/api/v1", "pods", f"{service}-0"), "Service": ("/api/v1", "services", service),
+                  "headless Service": ("/api/v1", "services", f"{service}-pods")}
+        return {kind for kind, (root, plural, name) in places.items()
+                if self.api.get(f"{root}/namespaces/{SPACE}/{plural}/{name}")}
+
+    def events(self, name):
+        """(type, reason, message) of every Event about an object of ours."""
+        found = self.api.list(f"/api/v1/namespaces/{SPACE}/events?fieldSelector=involvedObject.name%3D{name}")
+        return [(event["type"], event["reason"], event["message"]) for event in found]
+
+    def runs_of(self, clone):
+        uid = self.get("serviceclones", clone)["metadata"]["uid"]
+        return self.api.list(f"{OURS}/namespaces/{SPACE}/restoreruns?labelSelector=reprise.dev/clone-uid%3D{uid}")
+
+    # ---------------------------------------------------------------- waiting
+
+    def ended(self, name, seconds=240):
+        """A RestoreRun, once it has ended and the ledger has it."""
+        def look():
+            found = self.get("restoreruns", name)
+            status = (found or {}).get("status", {})
+            done = status.get("state") in TERMINAL and condition(found, "Recorded")["status"] == "True"
+            return found if done and not found["metadata"].get("finalizers") else None
+        found = wait(f"RestoreRun {name} to end", look, seconds)
+        self.say(f"RestoreRun {name} ended: {condition(found, 'Finished')['reason']}")
+        return found
+
+    def clone_settled(self, name, seconds=240):
+        """A ServiceClone once it is Ready or has given up."""
+        def look():
+            found = self.get("serviceclones", name)
+            ready = condition(found, "Ready")
+            over = condition(found, "Stalled")["status"] == "True" and found["status"].get("run", {}).get("uid") and \
+                self.get("restoreruns", found["status"]["run"]["name"])["status"].get("state") in TERMINAL
+            return found if ready["status"] == "True" or over else None
+        found = wait(f"ServiceClone {name} to settle", look, seconds)
+        self.say(f"ServiceClone {name}: Ready={condition(found, 'Ready')['status']} {condition(found, 'Ready')['reason']}")
+        return found
+
+
+def condition(item, kind):
+    for one in (item or {}).get("status", {}).get("conditions", []):
+        if one["type"] == kind:
+            return one
+    return {"status": "Unknown", "reason": "", "message": ""}
+
+
+class Watchman(threading.Thread):
+    """Knocks at the door of a clone from its first pod until its run says Sealed, and looks for a client Service."""
+
+    def __init__(self, world_, clone):
+        super().__init__(daemon=True)
+        self.world, self.clone = world_, clone
+        self.refused = self.opened = self.services = 0
+        self.start()
+
+    def run(self):
+        while not self.is_sealed():
+            pod = self.world.api.get(f"/api/v1/namespaces/{SPACE}/pods/{self.clone}-0")
+            service = self.world.api.get(f"/api/v1/namespaces/{SPACE}/services/{self.clone}")
+            address = (pod or {}).get("status", {}).get("podIP")
+            if address:
+                self.knock(address)
+            # Looked for before the seal was, so one that is there now has come too early.
+            if service and not self.is_sealed():
+                self.services += 1
+            time.sleep(0.1)
+
+    def knock(self, address):
+        try:
+            socket.create_connection((address, 5432), timeout=1).close()
+        except OSError:
+            self.refused += 1
+        else:
+            # Between two looks the seal may have come and the service been opened.
+            self.opened += 0 if self.is_sealed() else 1
+
+    def is_sealed(self):
+        runs = self.world.runs_of(self.clone)
+        return bool(runs) and condition(runs[0], "Sealed")["status"] == "True"
+
+

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Frames
+package import Resources
+
+/// Object stores, as far as backups are concerned: what lies where, and who put it there.
+package final class ModelStores: @unchecked Sendable {
+    package struct Object: Hashable, Sendable {
+        package var key: String
+        package var modified: Timestamp
+        package var size: Int64
+    }
+
+    /// One write into a bucket.
+    package struct Put: Hashable, Sendable {
+        package var bucket: String
+        package var key: String
+        package var by: String
+        package var at: Int64
+    }
+
+    /// A base backup with what a restore of it leads to.
+    package struct Backup: Equatable, Sendable {
+        package var name: String
+        package var startLSN: String
+        package var written: Timestamp
+        package var bytes: Int64
+        package var problem: String?
+
+        package init(name: String, startLSN: String, written: Timestamp, bytes: Int64 = 4 << 30) {
+            self.name = name
+            self.startLSN = startLSN
+            self.written = written
+            self.bytes = bytes
+        }
+    }
+
+    /// What one service has archived below one path and major version.
+    package struct Archive: Equatable, Sendable {
+        package var systemIdentifier: String
+        package var timeline: Int64
+        package var version: Int
+        package var backups: [Backup]
+        /// What is in the database at the archive's end.
+        package var rows: [String]
+
+        package init(
+            systemIdentifier: String, timeline: Int64 = 1, version: Int = 150_015, backups: [Backup], rows: [String]
+        ) {
+            self.systemIdentifier = systemIdentifier
+            self.timeline = timeline
+            self.version = version
+            self.backups = backups
+            self.rows = rows
+        }
+    }
+
+    /// By `bucket/prefix/path/major`.
+    package var archives: [String: Archive] = [:]
+    package private(set) var objects: [String: [String: Object]] = [:]
+    package private(set) var puts: [Put] = []
+    /// Access keys with the buckets that they open; `true`: for writing too.
+    package var keys: [String: (secret: String, buckets: [String: Bool])] = [:]
+    package var unreachable: Set<String> = []
+    private let scheduler: Scheduler
+
+    package init(_ scheduler: Scheduler) { self.scheduler = scheduler }
+
+    package func addBucket(_ name: String) { objects[name] = objects[name] ?? [:] }
+
+    package func put(_ bucket: String, _ key: String, size: Int64 = 1 << 20, by writer: String) {
+        objects[bucket, default: [:]][key] = Object(key: key, modified: scheduler.wall.wholeSecond, size: size)
+        puts.append(Put(bucket: bucket, key: key, by: writer, at: scheduler.now))
+    }
+
+    /// Puts an archive and everything that lies in it there, as it was before the story begins.
+    package func seed(_ archive: Archive, bucket: String, path: String) {
+        addBucket(bucket)
+        let major = archive.version / 10_000
+        archives["\(bucket)/\(path)/\(major)"] = archive
+        for backup in archive.backups {
+            let folder = "\(path)/\(major)/basebackups_005"
+            for key in ["\(folder)/\(backup.name)_backup_stop_sentinel.json", "\(folder)/\(backup.name)/metadata.json",
+                "\(folder)/\(backup.name)/tar_partitions/part_1.tar.br",
+                "\(folder)/\(backup.name)/tar_partitions/pg_control.tar.br"]
+            {
+                objects[bucket]?[key] = Object(key: key, modified: backup.written, size: backup.bytes / 4)
+            }
+        }
+        for segment in 1...3 {
+            let key = "\(path)/\(major)/wal_005/00000001000000000000000\(segment).br"
+            objects[bucket]?[key] = Object(key: key, modified: scheduler.epoch.adding(seconds: -3_600), size: 1 << 24)
+        }
+    }
+
+    package func listed(_ bucket: String, below prefix: String) -> [Object] {
+        (objects[bucket] ?? [:]).filter { $0.key.hasPrefix(prefix) }.map(\.value).sorted { $0.key < $1.key }
+    }
+
+    /// Why a caller with this environment may not use a bucket; as `agent scan` says it.
+    package func refusal(_ environment: [String: String], bucket: String, writing: Bool) -> String? {
+        if unreachable.contains(environment["AWS_ENDPOINT"] ?? "") { return "Unreachable" }
+        guard let key = keys[environment["AWS_ACCESS_KEY_ID"] ?? ""],
+            key.secret == environment["AWS_SECRET_ACCESS_KEY"]
+        else { return "WrongCredentials" }
+        guard objects[bucket] != nil else { return "BucketNotFound" }
+        guard let mayWrite = key.buckets[bucket], mayWrite || !writing else { return "AccessDenied" }
+        return nil
+    }
+
+    /// SHA-like text over what lay below a prefix at a moment.
+    package func fingerprint(_ bucket: String, below prefix: String, upTo moment: Timestamp) -> SourceFingerprint {
+        let objects = listed(bucket, below: prefix).filter { $0.modified <= moment }
+        let text = objects.map { "\($0.key) \($0.size) \($0.modified)" }.joined(separator: "\n")
+        let digits = (0..<4).map { index in
+            let hex = String(keyedHash(UInt64(index), text, 0), radix: 16)
+            return String(repeating: "0", count: 16 - hex.count) + hex
+        }
+        return SourceFingerprint(keys: Int64(objects.count), digest: digits.joined(), at: moment)
+    }
+}
+
+/// What is on a volume.
+package struct ModelVolume: Equatable, Sendable {
+    package struct Cluster: Equatable, Sendable {
+        package var systemIdentifier: String
+        package var timeline: Int64
+        /// Of the base backup that it was made from; `nil` after initdb.
+        package var backupStartLSN: String?
+        package var rows: [String]
+        package var password: String
+        package var isSealed = false
+    }
+
+    /// `nil`: empty.
+    package var cluster: Cluster?
+    /// UIDs of the pods that write to it now.
+    package var writers: Set<String> = []
+
+    package init() {}
+}

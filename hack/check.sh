@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Everything that needs no cluster: formatting, what modules may use, generated files, a build in which every warning is
+# an error, and the unit and simulation tests. `make check` is this; run hack/setup.sh once before.
+#   hack/check.sh [STEP...]     lint, purity, generated, shell, build, swift, python; all by default
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$REPO_DIR"
+
+lint() {
+  # The file that `make format` formats with: a lint of another one would be a lint of nothing.
+  swift format lint --strict --recursive --parallel --configuration .swift-format Package.swift Sources Tests Benchmarks
+}
+
+purity() { "$HACK_DIR/purity.sh"; }
+
+generated() { # what was written by a program is what that program writes
+  "$HACK_DIR/embed-programs.sh" --check
+  "$VENV_DIR/bin/python" "$HACK_DIR/crds/generate.py" --check
+}
+
+shell() {
+  local file
+  while IFS= read -r file; do
+    case $(head -n 1 "$file") in
+      *bash*) bash -n "$file" ;;
+      *) if command -v dash >/dev/null; then dash -n "$file"; else sh -n "$file"; fi ;;
+    esac
+  done < <(find hack programs Tests .ci -type f \( -name '*.sh' -o -path '.ci/*' \))
+}
+
+# Imports that only happen to compile, because some other target pulled the module in, are errors here.
+build() { swift build --build-tests --explicit-target-dependency-import-check error; }
+
+swift_tests() { swift test --skip-build; }
+
+python_tests() {
+  local python=$VENV_DIR/bin/python
+  PYTHONDONTWRITEBYTECODE=1 "$python" -m unittest discover -s Tests/CRD -p 'test_*.py'
+  if [ "$(id -u)" = 0 ]; then # they start PostgreSQL as its own user
+    PATH=$VENV_DIR/bin:$PATH PYTHONDONTWRITEBYTECODE=1 "$python" -m unittest discover -s Tests/Programs -p 'test_*.py'
+    PATH=$VENV_DIR/bin:$PATH PYTHONDONTWRITEBYTECODE=1 "$python" -m unittest discover -s Tests/EndToEnd/image -p 'test_*.py'
+  else
+    warn "not root: the tests of the Job programs and of the image are left out"
+  fi
+}
+
+if [ $# -eq 0 ]; then set -- lint purity generated shell build swift python; fi
+for name in "$@"; do
+  case $name in
+    lint | purity | generated | shell | build) run=$name ;;
+    swift | python) run=${name}_tests ;;
+    *) fail "unknown step: $name" "known: lint, purity, generated, shell, build, swift, python" ;;
+  esac
+  step "check: $name"
+  # Not in a condition: there `set -e` would be off, and only the last command of a step would count.
+  "$run"
+done
+step "check: all of it passed"

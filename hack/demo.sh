@@ -8,7 +8,13 @@ set -euo pipefail
 . "$HACK_DIR/demo/quarantine.sh"
 
 export KUBECONFIG=$KUBECONFIG_FILE
-trap 'stop_knocking' EXIT
+leave() {
+  local status=$?
+  stop_knocking
+  [ $status = 0 ] || warn "make demo-down ends what did start; logs are in $LOG_DIR"
+  exit $status
+}
+trap leave EXIT
 
 # ---------------------------------------------------------------- set-up
 

@@ -35,7 +35,7 @@ extension_of() { # ENGINE FILE
   # The end of the literal, or an interpolation in it, would be read by Swift.
   if grep -nE '"""#|\\#' "$2" >&2; then echo "$2: cannot be put between #\"\"\" and \"\"\"#" >&2 && return 1; fi
   banner "$2"
-  printf '// swift-format-ignore-file: what follows is a program of another language.\n\n'
+  printf '// What follows is a program in another language:\n// swift-format-ignore-file\n\n'
   printf 'extension %s {\n' "$(type_name "$1")"
   printf '    /// `%s`: its contract stands at its head.\n' "$2"
   printf '    %sstatic let %s = %s#"""\n' "$access" "$name" "$front"

@@ -37,7 +37,7 @@ only_imports() { # MODULE NAME...
 }
 
 PURE=(Sources/Resources Sources/Catalog Sources/Reconciler)
-CLOCKS='\b(Date|Timestamp|[A-Za-z]*Clock|[A-Za-z]*Instant)(\(\)|\.now\b)|[^A-Za-z0-9_)\]]\.now\b|\b(Continuous|Suspending)Clock\b'
+CLOCKS='\b(Date|Timestamp|[A-Za-z]*Clock|[A-Za-z]*Instant)(\(\)|\.now\b)|[^])A-Za-z0-9_?!]\.now\b|\b(Continuous|Suspending)Clock\b'
 forbid "pure modules wait for nothing" '\b(async|await|Task|TaskGroup)\b|\bactor [A-Z]' "${PURE[@]}"
 forbid "pure modules have no clock: the moment is an argument" "$CLOCKS" "${PURE[@]}"
 forbid "pure modules draw nothing at random" '\.random\(|RandomNumberGenerator|\.shuffled\(|\.randomElement\(' "${PURE[@]}"

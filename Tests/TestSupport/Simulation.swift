@@ -5,7 +5,7 @@ package import JSON
 import Reconciler
 import Resources
 package import Seams
-package import Wiring
+import Wiring
 
 /// One life of the controller's process in a simulated world.
 package final class Incarnation: @unchecked Sendable {

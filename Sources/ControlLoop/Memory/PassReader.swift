@@ -21,8 +21,10 @@ struct PassReader: Reader {
     private let askerVersion: String
     private var noted: Set<Topic> = []
 
-    init(lent memory: consuming Memory, to asker: Key, at askerVersion: String, settings: Settings) {
-        self.memory = memory
+    /// Takes the memory out of its place until `giveBack`.
+    init(borrowing owner: inout Memory, for asker: Key, at askerVersion: String, settings: Settings) {
+        self.memory = Memory()
+        swap(&memory, &owner)
         self.asker = asker
         self.askerVersion = askerVersion
         self.settings = settings
@@ -93,10 +95,11 @@ struct PassReader: Reader {
     }
 
     /// Gives the memory back, with the subscriptions in it.
-    consuming func finish() -> Memory {
-        var memory = memory
+    ///
+    /// By exchange: there must never be a second reference to its tables while they are changed, or they are copied.
+    mutating func giveBack(to owner: inout Memory) {
         memory.subscribe(asker, to: topics)
-        return memory
+        swap(&memory, &owner)
     }
 
     private mutating func note(_ topic: Topic) {

@@ -83,10 +83,10 @@ extension Loop {
                 return nil
             case .present(let object, let stamp)?:
                 var reader = PassReader(
-                    lent: memory.lend(), to: key, at: stamp.version.text, settings: settings)
+                    borrowing: &memory, for: key, at: stamp.version.text, settings: settings)
                 let deliberation = behavior.consider(object, &reader)
                 let (unwatched, isWaiting) = (reader.unwatched, reader.isWaiting)
-                memory = reader.finish()
+                reader.giveBack(to: &memory)
                 return Beginning(
                     atHand: object.seen, deliberation: deliberation, former: memory.failures[key],
                     unwatched: unwatched, isWaiting: isWaiting)
@@ -218,13 +218,6 @@ extension Loop {
 extension Memory {
     /// Objects that exist and can't be decoded.
     var unreadableCount: Int { shelves.reduce(0) { $0 + ($1?.unreadableCount ?? 0) } }
-
-    /// Takes everything out, to be put back: so there is never a second reference to it, and no copy is made.
-    mutating func lend() -> Memory {
-        let taken = self
-        self = Memory()
-        return taken
-    }
 
     /// Sets a key's timer to the earlier of its two moments, or to none.
     mutating func setTimer(_ key: Key, _ retry: Uptime?, _ wake: Uptime?) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Written by hack/embed-programs.sh from programs/postgres/prologue.sh. Edit that.
 
-// swift-format-ignore-file: what follows is a program of another language.
+// What follows is a program in another language:
+// swift-format-ignore-file
 
 extension PostgresPrograms {
     /// `programs/postgres/prologue.sh`: its contract stands at its head.

@@ -61,7 +61,8 @@ let package = Package(
         program(
             "controller",
             [
-                "CMicrohttpd", "ControlLoop", "Curl", "JSON", "KubeClient", "Ledger", "Reconciler", "Resources", "Seams",
+                "CMicrohttpd", "ControlLoop", "Curl", "JSON", "KubeClient", "Ledger", "Reconciler", "Resources",
+                "Seams",
                 "Wiring",
             ]),
         program("agent", ["CLZ4", "Catalog", "Curl", "Digest", "Frames", "JSON", "ObjectStore", "Resources"]),

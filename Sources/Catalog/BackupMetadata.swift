@@ -97,7 +97,8 @@ package enum WalgLayout {
             return .segment(String(first))
         }
         if isHex(first, 8), parts.count >= 2, parts[1] == "history", parts.count == 2 || isCodec(parts[2]),
-            parts.count <= 3, let timeline = Int64(first, radix: 16) {
+            parts.count <= 3, let timeline = Int64(first, radix: 16)
+        {
             return .history(timeline: timeline)
         }
         return nil

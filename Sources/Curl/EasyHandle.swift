@@ -85,7 +85,9 @@ final class EasyHandle {
         // libcurl's own: no waiting for a "100 Continue", no made-up content type. Not where it signs: 7.88 counts the
         // headers that it was told to leave out among the signed ones, and no server can verify that.
         var lines = isSigned ? [] : ["Expect:"]
-        if !isSigned, !wanted.contains(where: { $0.name.lowercased() == "content-type" }) { lines.append("Content-Type:") }
+        if !isSigned, !wanted.contains(where: { $0.name.lowercased() == "content-type" }) {
+            lines.append("Content-Type:")
+        }
         for header in wanted {
             // "Name:" would remove a header; "Name;" sends it empty.
             lines.append(header.value.isEmpty ? "\(header.name);" : "\(header.name): \(header.value)")

@@ -121,7 +121,8 @@ struct Scan {
                 let key = object.key.dropFirst(prefix.count)
                 guard key.hasPrefix(WalgLayout.wal) else { continue }
                 switch WalgLayout.walFile(key.dropFirst(WalgLayout.wal.count)) {
-                case .segment(let name): newest[String(name.prefix(8))] = max(newest[String(name.prefix(8))] ?? "", name)
+                case .segment(let name):
+                    newest[String(name.prefix(8))] = max(newest[String(name.prefix(8))] ?? "", name)
                 case .history(let timeline): histories.append((timeline, object))
                 case nil: break
                 }

@@ -53,7 +53,8 @@ final class ProbeServer: Sendable {
     private static let respond: MHD_AccessHandlerCallback = { context, connection, url, method, _, _, _, _ in
         guard let context, let connection, let url, let method else { return MHD_Result(rawValue: 0) ?? .NO }
         let handler = Unmanaged<Context>.fromOpaque(context).takeUnretainedValue().handler
-        let answer = String(cString: method) == "GET"
+        let answer =
+            String(cString: method) == "GET"
             ? handler(String(cString: url)) : Answer(status: 405, text: "only GET\n")
         var text = Array(answer.text.utf8)
         guard let response = MHD_create_response_from_buffer(text.count, &text, .RESPMEM_MUST_COPY) else { return .NO }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-@testable import Curl
 import Resources
 import Seams
 import Testing
+
+@testable import Curl
 
 private actor Counter {
     private(set) var count = 0

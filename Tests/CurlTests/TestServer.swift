@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-@testable import Curl
 import Foundation
 import Seams
 import Testing
+
+@testable import Curl
 
 /// The servers of `Fixtures/server.py`, one process for the whole test run; it ends when our end of its input closes.
 struct TestServer: Sendable {

@@ -187,8 +187,10 @@ private struct Echo: Decodable {
                     region: "eu-west-1", accessKey: "AKID:X", secretKey: "hidden", sessionToken: "token")
             }
             let hash = HTTPHeader("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
-            for request in [HTTPRequest(.get, "/echo?a=", headers: [hash]),
-                HTTPRequest(.put, "/echo", headers: [hash], body: [1, 2])] {
+            for request in [
+                HTTPRequest(.get, "/echo?a=", headers: [hash]),
+                HTTPRequest(.put, "/echo", headers: [hash], body: [1, 2]),
+            ] {
                 let seen = try await echo(exchange, request)
                 let signature = try #require(seen.values("authorization").first)
                 #expect(signature.hasPrefix("AWS4-HMAC-SHA256 Credential=AKID:X/"))

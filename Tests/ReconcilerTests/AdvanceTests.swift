@@ -168,7 +168,9 @@ struct AdvanceTests {
         return [
             Verdict(
                 reason: "RestoreNotPerformed", names: "42",
-                result: changed { $0.systemIdentifier = "42"; $0.code = "RestoreNotPerformed" }),
+                result: changed {
+                    $0.systemIdentifier = "42"; $0.code = "RestoreNotPerformed"
+                }),
             Verdict(reason: "RestoreNotPerformed", names: "base backup", result: changed { $0.backupLabel = nil }),
             Verdict(reason: "NotPromoted", names: "timeline 1", result: changed { $0.timeline = 1 }),
             Verdict(reason: "MajorMismatch", names: "14", result: changed { $0.serverVersionNum = 140_011 }),
@@ -177,7 +179,9 @@ struct AdvanceTests {
                 result: changed { $0.historyReason = "before 2026-05-01 00:00:00+00" }),
             Verdict(
                 reason: "PasswordNotSet", names: "step passwords",
-                result: changed { $0.code = "PasswordNotSet"; $0.step = "passwords" }),
+                result: changed {
+                    $0.code = "PasswordNotSet"; $0.step = "passwords"
+                }),
         ]
     }
 

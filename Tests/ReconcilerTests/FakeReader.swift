@@ -81,7 +81,9 @@ enum Story {
         return spec
     }
 
-    static func run(_ status: RestoreRunStatus? = nil, _ change: (inout RestoreRunSpec) -> Void = { _ in }) -> RestoreRun {
+    static func run(_ status: RestoreRunStatus? = nil, _ change: (inout RestoreRunSpec) -> Void = { _ in })
+        -> RestoreRun
+    {
         var spec = spec
         change(&spec)
         return RestoreRun(
@@ -122,7 +124,9 @@ enum Story {
     }
 
     /// A reader in which both repositories are there and both scans have answered.
-    static func scanned(source: ScanResult = scan(), own: ScanResult = ScanResult(attempt: "", code: "OK")) -> FakeReader {
+    static func scanned(source: ScanResult = scan(), own: ScanResult = ScanResult(attempt: "", code: "OK"))
+        -> FakeReader
+    {
         var reader = FakeReader()
         reader.add(repository("prod", prefix: "prod"))
         reader.add(repository("own", prefix: "staging"))

@@ -66,7 +66,8 @@ struct PrepareTests {
 
     static var refusals: [Refusal] {
         var occupied = Story.scanned()
-        let set = StatefulSet(metadata: ObjectMeta(name: "orders", namespace: "staging", uid: "x", resourceVersion: "1"))
+        let set = StatefulSet(
+            metadata: ObjectMeta(name: "orders", namespace: "staging", uid: "x", resourceVersion: "1"))
         occupied.strangers[set.ref] = set
         var claimed = Story.scanned()
         let claim = PersistentVolumeClaim(
@@ -81,7 +82,8 @@ struct PrepareTests {
             Refusal(reason: "TargetNotEmpty", names: ["StatefulSet orders"], reader: occupied),
             Refusal(reason: "TargetNotEmpty", names: ["data-orders-0"], reader: claimed),
             Refusal(reason: "ImageNotAllowed", names: ["postgres-walg:15", "prod"], reader: notAllowed),
-            Refusal(reason: "ArchiveNotEmpty", names: ["staging/orders/15/wal_005/x"], reader: Story.scanned(own: full)),
+            Refusal(
+                reason: "ArchiveNotEmpty", names: ["staging/orders/15/wal_005/x"], reader: Story.scanned(own: full)),
             Refusal(
                 reason: "WrongCredentials", names: ["prod", "SignatureDoesNotMatch"],
                 reader: Story.scanned(
@@ -94,7 +96,10 @@ struct PrepareTests {
                 reader: Story.scanned(source: Story.scan { $0.backups = [] })),
             Refusal(
                 reason: "MajorMismatch", names: ["15", "16"],
-                reader: Story.scanned(source: Story.scan { $0.backups = []; $0.majors = [16] })),
+                reader: Story.scanned(
+                    source: Story.scan {
+                        $0.backups = []; $0.majors = [16]
+                    })),
             Refusal(
                 reason: "MajorMismatch", names: ["14"],
                 reader: Story.scanned(source: Story.scan { $0.backups[0].pgVersion = 140_011 })),
@@ -106,13 +111,17 @@ struct PrepareTests {
                 reader: Story.scanned(
                     source: Story.scan {
                         $0.timelines = [
-                            .init(timeline: 2, parent: 1, switchLSN: "0/3"), .init(timeline: 3, parent: 1, switchLSN: "0/4"),
+                            .init(timeline: 2, parent: 1, switchLSN: "0/3"),
+                            .init(timeline: 3, parent: 1, switchLSN: "0/4"),
                         ]
                     })),
             Refusal(reason: "VolumeTooSmall", names: ["1Mi", "24000000"], reader: Story.scanned()) {
                 $0.target?.newService?.storage?.size = "1Mi"
             },
-            Refusal(reason: "PrefixOverlap", names: ["spec.target.newService.archive", "choose another path"], reader: Story.scanned()) {
+            Refusal(
+                reason: "PrefixOverlap", names: ["spec.target.newService.archive", "choose another path"],
+                reader: Story.scanned()
+            ) {
                 $0.target?.newService?.archive = .init(
                     repository: .init(name: "prod"), path: "orders/clone", schedule: "0 3 * * *")
             },

@@ -7,13 +7,16 @@ import Testing
 /// A clone restores once, follows its runs, and watches over what came back.
 @Suite("A clone")
 struct ServiceCloneTests {
-    static func clone(_ status: ServiceCloneStatus? = nil, _ change: (inout ServiceCloneSpec) -> Void = { _ in }) -> ServiceClone {
+    static func clone(_ status: ServiceCloneStatus? = nil, _ change: (inout ServiceCloneSpec) -> Void = { _ in })
+        -> ServiceClone
+    {
         var spec = ServiceCloneSpec()
         spec.source = Story.spec.source
         spec.service = Story.service
         change(&spec)
         return ServiceClone(
-            metadata: ObjectMeta(name: "orders", namespace: "staging", uid: "clone-1", resourceVersion: "3", generation: 1),
+            metadata: ObjectMeta(
+                name: "orders", namespace: "staging", uid: "clone-1", resourceVersion: "3", generation: 1),
             spec: spec, status: status)
     }
 
@@ -87,9 +90,15 @@ struct ServiceCloneTests {
 
     static let ends = [
         End(what: "a crash is tried again", run: { run($0, .failed, reason: "RestoreCrashed") }, retries: true),
-        End(what: "an interrupted run is tried again", run: { run($0, .interrupted, reason: "TargetDeleted") }, retries: true),
-        End(what: "a refused request is not", run: { run($0, .failed, reason: "TargetNotEmpty", started: false) }, retries: false),
-        End(what: "an image that does not restore is not", run: { run($0, .failed, reason: "RestoreNotPerformed") }, retries: false),
+        End(
+            what: "an interrupted run is tried again", run: { run($0, .interrupted, reason: "TargetDeleted") },
+            retries: true),
+        End(
+            what: "a refused request is not", run: { run($0, .failed, reason: "TargetNotEmpty", started: false) },
+            retries: false),
+        End(
+            what: "an image that does not restore is not", run: { run($0, .failed, reason: "RestoreNotPerformed") },
+            retries: false),
         End(what: "a cancelled run is not", run: { run($0, .cancelled, reason: "Cancelled") }, retries: false),
         End(
             what: "a run that opened its service is not",
@@ -241,7 +250,8 @@ struct CloneDeletionTests {
         let first = ServiceCloneTests.decide(clone, &reader).effects
         let job = Ref(Job.resourceKind, "staging", Story.names.job(.seal, 1))
         #expect(first.first == .delete(set.seen))
-        #expect(first.contains { if case .delete(let seen) = $0 { seen.ref == job } else { false } }, "it holds the claim")
+        #expect(
+            first.contains { if case .delete(let seen) = $0 { seen.ref == job } else { false } }, "it holds the claim")
         reader.objects[set.ref] = nil
         reader.objects[job] = nil
         #expect(ServiceCloneTests.decide(clone, &reader).effects.isEmpty, "its pod still uses the volume")

@@ -114,7 +114,8 @@ package final class ModelAPI: @unchecked Sendable {
         if let old, old["spec"] != new["spec"], let generation = old.integer("metadata", "generation") {
             object.set(["metadata", "generation"], .integer(generation + 1))
         }
-        let isGone = object[path: ["metadata", "deletionTimestamp"]] != nil
+        let isGone =
+            object[path: ["metadata", "deletionTimestamp"]] != nil
             && object.items("metadata", "finalizers").isEmpty && key.kind != .pods
         revision += 1
         object.set(["metadata", "resourceVersion"], .string(String(revision)))

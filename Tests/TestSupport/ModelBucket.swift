@@ -80,10 +80,11 @@ package final class ModelStores: @unchecked Sendable {
         archives["\(bucket)/\(path)/\(major)"] = archive
         for backup in archive.backups {
             let folder = "\(path)/\(major)/basebackups_005"
-            for key in ["\(folder)/\(backup.name)_backup_stop_sentinel.json", "\(folder)/\(backup.name)/metadata.json",
+            for key in [
+                "\(folder)/\(backup.name)_backup_stop_sentinel.json", "\(folder)/\(backup.name)/metadata.json",
                 "\(folder)/\(backup.name)/tar_partitions/part_1.tar.br",
-                "\(folder)/\(backup.name)/tar_partitions/pg_control.tar.br"]
-            {
+                "\(folder)/\(backup.name)/tar_partitions/pg_control.tar.br",
+            ] {
                 objects[bucket]?[key] = Object(key: key, modified: backup.written, size: backup.bytes / 4)
             }
         }

@@ -82,8 +82,12 @@ package final class ModelKubelet: @unchecked Sendable {
             show(key, uid) { status in
                 status.set(
                     ["conditions"],
-                    .array([["type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                        "message": "persistentvolumeclaim not found"]]))
+                    .array([
+                        [
+                            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                            "message": "persistentvolumeclaim not found",
+                        ]
+                    ]))
             }
             return again()
         }
@@ -198,8 +202,10 @@ package final class ModelKubelet: @unchecked Sendable {
             status.set(
                 ["containerStatuses"],
                 .array([
-                    ["name": .string(container), "ready": false, "started": false, "restartCount": 0,
-                        "state": ["waiting": ["reason": .string(reason), "message": .string(message)]]]
+                    [
+                        "name": .string(container), "ready": false, "started": false, "restartCount": 0,
+                        "state": ["waiting": ["reason": .string(reason), "message": .string(message)]],
+                    ]
                 ]))
         }
     }
@@ -217,8 +223,10 @@ package final class ModelKubelet: @unchecked Sendable {
             status.set(
                 ["containerStatuses"],
                 .array([
-                    ["name": .string(name), "ready": .bool(ready), "started": .bool(started), "restartCount": 0,
-                        "state": ["running": ["startedAt": .string(now)]]]
+                    [
+                        "name": .string(name), "ready": .bool(ready), "started": .bool(started), "restartCount": 0,
+                        "state": ["running": ["startedAt": .string(now)]],
+                    ]
                 ]))
         }
     }
@@ -239,8 +247,10 @@ package final class ModelKubelet: @unchecked Sendable {
             status.set(
                 ["containerStatuses"],
                 .array([
-                    ["name": .string(process.container.text("name") ?? ""), "ready": false, "started": false,
-                        "restartCount": 0, "state": ["terminated": terminated]]
+                    [
+                        "name": .string(process.container.text("name") ?? ""), "ready": false, "started": false,
+                        "restartCount": 0, "state": ["terminated": terminated],
+                    ]
                 ]))
         }
     }

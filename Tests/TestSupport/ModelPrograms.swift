@@ -118,9 +118,10 @@ struct ModelPrograms {
         kubelet.volumes[claim]?.cluster?.isSealed = true
         if process.environment["REPRISE_ROTATE_PASSWORDS"] == "true" {
             let space = process.key.namespace
-            let secret = kubelet.api[process.key]?.items("spec", "volumes").compactMap {
-                $0.text("secret", "secretName")
-            }.first ?? ""
+            let secret =
+                kubelet.api[process.key]?.items("spec", "volumes").compactMap {
+                    $0.text("secret", "secretName")
+                }.first ?? ""
             guard let password = kubelet.secret(space, secret, "password") else {
                 result.code = "CredentialsInvalid"
                 return finish(process, result.code, result)

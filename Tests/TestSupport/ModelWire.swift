@@ -217,7 +217,9 @@ package final class WiredLedger: RunLedger, @unchecked Sendable {
         let call = wire.begin(port.incarnation, verb, target)
         wire.carry(call, on: port, into: promise) {
             Result { try act(ledger, cluster) }
-        } summary: { "\($0)" }
+        } summary: {
+            "\($0)"
+        }
         do { return try await promise.wait() } catch let error as ExchangeError {
             throw LedgerError(.unavailable, error.message)
         }

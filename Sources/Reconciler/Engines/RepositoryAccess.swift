@@ -68,7 +68,8 @@ package struct RepositoryAccess: Equatable, Sendable {
         var variables: [VariableManifest] = []
         if let libsodium = encryption?.libsodium, let secret = libsodium.secretRef, let name = secret.name {
             variables.append(VariableManifest("WALG_LIBSODIUM_KEY", secret: name, key: secret.key ?? "key"))
-            variables.append(VariableManifest("WALG_LIBSODIUM_KEY_TRANSFORM", value: (libsodium.transform ?? "none").lowercased()))
+            variables.append(
+                VariableManifest("WALG_LIBSODIUM_KEY_TRANSFORM", value: (libsodium.transform ?? "none").lowercased()))
         }
         if let openpgp = encryption?.openpgp, let secret = openpgp.secretRef, let name = secret.name {
             variables.append(VariableManifest("WALG_PGP_KEY", secret: name, key: secret.key ?? "key"))

@@ -62,7 +62,8 @@ package struct JobObservation: Equatable, Sendable {
         case .done(.unbelievable(let why)): why
         case .done(.backup(let result)) where result.code != "OK": RestoreRunBehavior.words(result.code, result.reasons)
         // Its pod was evicted in the middle; the program is made to be run again.
-        case .done(.seal(let result)) where result.code == "Interrupted": "it was interrupted, in step \(result.step ?? "unknown")"
+        case .done(.seal(let result)) where result.code == "Interrupted":
+            "it was interrupted, in step \(result.step ?? "unknown")"
         case .unknown, .absent, .foreign, .running, .done, .exhausted: nil
         }
     }

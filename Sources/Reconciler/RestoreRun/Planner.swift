@@ -103,11 +103,14 @@ package enum Planner {
             if !others.isEmpty {
                 return (nil, [majorMismatch(input, "the archive has backups of major version \(others) only")])
             }
-            return (nil, [
-                PlanFinding(
-                    reason: "NoBackupsFound",
-                    message: "\(uri)/\(major) has no base backup; check spec.source's path, or take one first")
-            ])
+            return (
+                nil,
+                [
+                    PlanFinding(
+                        reason: "NoBackupsFound",
+                        message: "\(uri)/\(major) has no base backup; check spec.source's path, or take one first")
+                ]
+            )
         }
         if let problem = latest.problem {
             return (nil, [unusable(latest, uri, problem)])
@@ -119,12 +122,15 @@ package enum Planner {
         }
         let identifiers = Set(scan.backups.compactMap(\.systemIdentifier))
         if identifiers.count > 1 {
-            return (nil, [
-                PlanFinding(
-                    reason: "PrefixCollision",
-                    message: "\(uri)/\(major) holds backups of \(identifiers.count) different database systems; "
-                        + "it is not known which one is wanted")
-            ])
+            return (
+                nil,
+                [
+                    PlanFinding(
+                        reason: "PrefixCollision",
+                        message: "\(uri)/\(major) holds backups of \(identifiers.count) different database systems; "
+                            + "it is not known which one is wanted")
+                ]
+            )
         }
         let timeline = Int64(latest.name.dropFirst("base_".count).prefix(8), radix: 16) ?? 1
         let pinned = PinnedBackup(

@@ -34,7 +34,8 @@ extension RestoreRunBehavior {
         case .finished: return complete(snapshot, draft)
         case .end(let step, let finding):
             draft.status.phase = Open(step.phase)
-            return end(snapshot, draft, Ending(state: endState(finding), reason: finding.reason, message: finding.message))
+            return end(
+                snapshot, draft, Ending(state: endState(finding), reason: finding.reason, message: finding.message))
         case .wait(let step, let detail):
             return underWay(step, detail, [], snapshot, draft, fresh: !completed.isEmpty)
         case .perform(let step):

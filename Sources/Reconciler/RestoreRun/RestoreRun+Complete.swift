@@ -61,7 +61,8 @@ extension RestoreRunBehavior {
                     + "\(record.rolesReset ?? 0) other roles lost the source's password")
         } else {
             draft.set(
-                RunCondition.credentialsRotated, .no, "NotWanted", "credentials.rotate is Never: the source's "
+                RunCondition.credentialsRotated, .no, "NotWanted",
+                "credentials.rotate is Never: the source's "
                     + "passwords are still in force")
         }
     }

@@ -12,7 +12,8 @@ extension RestoreRunBehavior {
             return [.create(.claim(service.claim))]
         case .createService:
             // Only what is missing: "exists already" would end the pass before the StatefulSet.
-            let headless: [Effect] = snapshot.headlessService.isConfirmedAbsent
+            let headless: [Effect] =
+                snapshot.headlessService.isConfirmedAbsent
                 ? [.create(.service(service.headlessService))] : []
             // Kept passwords are the source's: the user brings the Secret, and a drawn one would only be wrong.
             let secret: [Effect] = world.request.rotatesPasswords ? [.makeSecret(service.credentials)] : []
@@ -89,12 +90,14 @@ extension RestoreRunBehavior {
                 "\(ending.message); the service was opened already and is kept")
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
-        let first = inTheWay(snapshot) + mine(snapshot.statefulSet, snapshot) + mine(snapshot.clientService, snapshot)
+        let first =
+            inTheWay(snapshot) + mine(snapshot.statefulSet, snapshot) + mine(snapshot.clientService, snapshot)
             + mine(snapshot.headlessService, snapshot)
         let claim = mine(snapshot.claim, snapshot)
         let pods = mine(snapshot.pod, snapshot)
         if first.isEmpty, claim.isEmpty, pods.isEmpty, isCertain(snapshot) {
-            draft.set(RunCondition.cleanedUp, .yes, "Removed",
+            draft.set(
+                RunCondition.cleanedUp, .yes, "Removed",
                 "what this run made is gone, but for Secret \(snapshot.request?.credentialsSecret ?? ""): the controller "
                     + "may not delete Secrets; the next run of this name uses it")
             draft.finish(ending.state.known ?? .failed, ending.reason, ending.message)
@@ -111,9 +114,10 @@ extension RestoreRunBehavior {
     /// Jobs that run, and those that mounted the volume: a pod keeps its claim from going away even when it has ended.
     /// Scans that have ended stay, for their logs.
     private static func inTheWay(_ snapshot: RestoreRunSnapshot) -> [Seen] {
-        let volumeRoles = Set([JobRole.seal, .backup].flatMap { role in
-            (1...JobObservation.limit).compactMap { snapshot.request?.names.job(role, $0) }
-        })
+        let volumeRoles = Set(
+            [JobRole.seal, .backup].flatMap { role in
+                (1...JobObservation.limit).compactMap { snapshot.request?.names.job(role, $0) }
+            })
         return (snapshot.ownJobs.value ?? []).filter { job in
             isMine(job.metadata, snapshot)
                 && (volumeRoles.contains(job.metadata.name) || !(job.isComplete || job.isFailed))

@@ -110,7 +110,9 @@ extension RestoreRunBehavior {
         guard let statefulSet = own.statefulSet else { return own.otherwise }
         guard statefulSet.spec?.replicas == 0 else { return .none }
         // ReadWriteOnce is per node: the next pod may start beside this one unless the object is really gone.
-        guard snapshot.pod.isConfirmedAbsent else { return .underWay("waiting until pod \(world.request.names.pod) is gone") }
+        guard snapshot.pod.isConfirmedAbsent else {
+            return .underWay("waiting until pod \(world.request.names.pod) is gone")
+        }
         return .done(warning: nil)
     }
 
@@ -181,7 +183,8 @@ extension RestoreRunBehavior {
         switch observation.state {
         case .unknown: return .underWay("reading the result of Job \(role.rawValue)")
         case .absent: return .none
-        case .foreign: return .failed(foreignJob(snapshot.request?.names.job(role, observation.ordinal) ?? role.rawValue))
+        case .foreign:
+            return .failed(foreignJob(snapshot.request?.names.job(role, observation.ordinal) ?? role.rawValue))
         case .running(let obstacle, _): return .underWay(obstacle?.message ?? "Job \(role.rawValue) runs")
         case .done(let facts): return judge(facts) ?? exhausted("its result is of another kind")
         case .exhausted(let why): return exhausted(why)

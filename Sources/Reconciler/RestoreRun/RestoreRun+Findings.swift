@@ -20,7 +20,8 @@ extension RestoreRunBehavior {
     static func incomplete(_ repository: BackupRepository, _ field: String) -> PlanFinding {
         PlanFinding(
             reason: "RepositoryInvalid",
-            message: "\(field): BackupRepository \(repository.metadata.name) needs spec.s3.endpoint, spec.s3.bucket and "
+            message:
+                "\(field): BackupRepository \(repository.metadata.name) needs spec.s3.endpoint, spec.s3.bucket and "
                 + "spec.credentials.secretRef.name")
     }
 
@@ -60,12 +61,14 @@ extension RestoreRunBehavior {
 
     static func foreignJob(_ name: String) -> PlanFinding {
         PlanFinding(
-            reason: "JobNotOurs", message: "a Job named \(name) exists and is not this run's; remove it and start a new run")
+            reason: "JobNotOurs",
+            message: "a Job named \(name) exists and is not this run's; remove it and start a new run")
     }
 
     static func unreadable(_ role: JobRole, _ why: String) -> PlanFinding {
         PlanFinding(
             reason: "JobResultUnreadable",
-            message: "Job \(role.rawValue) gave no result that can be believed in \(JobObservation.limit) attempts: \(why)")
+            message:
+                "Job \(role.rawValue) gave no result that can be believed in \(JobObservation.limit) attempts: \(why)")
     }
 }

@@ -11,7 +11,9 @@ extension RestoreRunBehavior {
             let earlier = before.condition(condition.type)
             guard earlier?.status != condition.status || earlier?.reason != condition.reason else { continue }
             // The end of a run is told once, by Finished.
-            if condition.type == RunCondition.stalled, new.conditions?.isTrue(RunCondition.finished) == true { continue }
+            if condition.type == RunCondition.stalled, new.conditions?.isTrue(RunCondition.finished) == true {
+                continue
+            }
             if let notice = notice(condition) { notices.append(notice) }
         }
         return notices
@@ -32,7 +34,8 @@ extension RestoreRunBehavior {
             return Notice(isWarning: true, reason: condition.reason, message: condition.message)
         case RunCondition.freshBackup, RunCondition.sourceUntouched:
             guard condition.reason != "Disabled" else { return nil }
-            return Notice(isWarning: !condition.isTrue, reason: condition.isTrue ? condition.type : condition.reason,
+            return Notice(
+                isWarning: !condition.isTrue, reason: condition.isTrue ? condition.type : condition.reason,
                 message: condition.message)
         case RunCondition.recorded where condition.status == "False" && condition.reason != "NotYet":
             return Notice(isWarning: true, reason: condition.reason, message: condition.message)

@@ -197,7 +197,8 @@ extension RestoreRunBehavior {
         }
         if !findings.isEmpty { return .not(.refused(findings)) }
         if let archive = request.archive, access.count == 2,
-            access[0].overlaps(source.path, with: access[1], archive.path) {
+            access[0].overlaps(source.path, with: access[1], archive.path)
+        {
             return .not(.refused([overlap(access[0].uri(source.path), access[1].uri(archive.path))]))
         }
         guard let first = access.first else { return .not(.refused([])) }
@@ -209,8 +210,12 @@ extension RestoreRunBehavior {
         var kinds: [String] = []
         if found.claim.value != nil { kinds.append("PersistentVolumeClaim \(names.claim)") }
         if found.statefulSet.value != nil { kinds.append("StatefulSet \(names.statefulSet)") }
-        if let service = found.clientService.value, !request.isReusable(service) { kinds.append("Service \(names.clientService)") }
-        if let service = found.headlessService.value, !request.isReusable(service) { kinds.append("Service \(names.headlessService)") }
+        if let service = found.clientService.value, !request.isReusable(service) {
+            kinds.append("Service \(names.clientService)")
+        }
+        if let service = found.headlessService.value, !request.isReusable(service) {
+            kinds.append("Service \(names.headlessService)")
+        }
         guard !kinds.isEmpty else { return nil }
         return PlanFinding(
             reason: "TargetNotEmpty",

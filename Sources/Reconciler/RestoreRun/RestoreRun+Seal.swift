@@ -62,8 +62,10 @@ extension RestoreRunBehavior {
         let names = settings.isEmpty ? "" : " (\(settings.prefix(8).joined(separator: ", ")))"
         return PlanFinding(
             reason: "InheritedRecoveryTarget",
-            message: "the backup carries recovery settings\(names): recovery stopped at \"\(reason.prefix(120))\" and not "
-                + "at the archive's end. Reset them in the source (ALTER SYSTEM RESET), take a base backup and try again")
+            message:
+                "the backup carries recovery settings\(names): recovery stopped at \"\(reason.prefix(120))\" and not "
+                + "at the archive's end. Reset them in the source (ALTER SYSTEM RESET), take a base backup and try again"
+        )
     }
 
     /// The image always fetches `LATEST`; what it fetched is told from the data. With no target, replaying from another

@@ -34,7 +34,9 @@ package enum RestoreRunBehavior: Behavior {
         noteRecorded(&draft, snapshot)
         if snapshot.record.ending != nil { return cleanUp(snapshot, draft) }
         if let ending = requestedEnding(snapshot) {
-            if ending.state.known == .cancelled, draft.status.cancelRequestedAt == nil { draft.status.cancelRequestedAt = now.wholeSecond }
+            if ending.state.known == .cancelled, draft.status.cancelRequestedAt == nil {
+                draft.status.cancelRequestedAt = now.wholeSecond
+            }
             return end(snapshot, draft, ending)
         }
         return snapshot.state == .running ? advance(snapshot, draft) : prepare(snapshot, draft)
@@ -67,7 +69,8 @@ package enum RestoreRunBehavior: Behavior {
         if let first = snapshot.record.specDigest, first != specDigest(snapshot.run) {
             return Ending(
                 state: .failed, reason: "SpecChanged",
-                message: "spec was edited after the run began; a run does what it was first asked for or nothing. Make a "
+                message:
+                    "spec was edited after the run began; a run does what it was first asked for or nothing. Make a "
                     + "new RestoreRun")
         }
         return nil

@@ -152,14 +152,18 @@ extension RunRequest {
         }
         if service.templateRef != nil {
             findings.append(
-                unsupported("spec.target.newService.templateRef", "not available in this version; give image, major "
-                    + "and storage"))
+                unsupported(
+                    "spec.target.newService.templateRef",
+                    "not available in this version; give image, major "
+                        + "and storage"))
         }
         if let profile = service.imageProfile, ImageProfile.named(profile) == nil {
             let known = ImageProfile.all.map(\.name).joined(separator: ", ")
             findings.append(
-                unsupported("spec.target.newService.imageProfile", "unknown profile \(profile.prefix(64)); "
-                    + "known: \(known)"))
+                unsupported(
+                    "spec.target.newService.imageProfile",
+                    "unknown profile \(profile.prefix(64)); "
+                        + "known: \(known)"))
         }
         return findings
     }

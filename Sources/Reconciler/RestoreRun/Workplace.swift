@@ -34,7 +34,8 @@ struct Workplace {
         }
         guard let pinned = snapshot.record.pinnedBackup else {
             return .missing(
-                PlanFinding(reason: "NoPin", message: "status.restore.pinnedBackup is gone: somebody edited the status"))
+                PlanFinding(reason: "NoPin", message: "status.restore.pinnedBackup is gone: somebody edited the status")
+            )
         }
         let jobs = PostgresJobs(
             request: request, settings: snapshot.settings, owner: RestoreRunBehavior.owner(snapshot.run))

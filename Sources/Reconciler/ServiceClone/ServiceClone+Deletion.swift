@@ -29,7 +29,8 @@ extension ServiceCloneBehavior {
         }
         guard snapshot.isCertain else { return Decision() }
         // The run's Jobs too: a pod keeps its claim from going away even when it has ended.
-        let first = snapshot.mine(snapshot.statefulSet) + snapshot.mine(snapshot.clientService)
+        let first =
+            snapshot.mine(snapshot.statefulSet) + snapshot.mine(snapshot.clientService)
             + snapshot.mine(snapshot.headlessService) + (snapshot.jobs.value ?? []).map(\.seen)
         let pods = snapshot.mine(snapshot.pod)
         let claim = snapshot.mine(snapshot.claim)
@@ -52,7 +53,8 @@ extension ServiceCloneSnapshot {
     var isCertain: Bool {
         guard !run.isUnknown else { return false }
         guard clone.status?.completedRunUID != nil else { return true }
-        return !jobs.isUnknown && !statefulSet.isUnknown && !claim.isUnknown && !pod.isUnknown && !clientService.isUnknown
+        return !jobs.isUnknown && !statefulSet.isUnknown && !claim.isUnknown && !pod.isUnknown
+            && !clientService.isUnknown
             && !headlessService.isUnknown
     }
 }

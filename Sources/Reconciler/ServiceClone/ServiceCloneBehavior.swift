@@ -26,7 +26,8 @@ package enum ServiceCloneBehavior: Behavior {
             draft.notReady(reason, message.isEmpty ? "spec.service can't be read" : message, stalled: true)
             return Decision(status: draft.status)
         }
-        let isNewRequest = clone.status != nil && draft.status.requestID != clone.spec?.requestID
+        let isNewRequest =
+            clone.status != nil && draft.status.requestID != clone.spec?.requestID
             && (draft.status.completedRunUID == nil ? snapshot.isRunOver : snapshot.isDataMissing)
         if isNewRequest { draft.startOver() }
         if draft.status.run == nil || isNewRequest {
@@ -63,7 +64,9 @@ package enum ServiceCloneBehavior: Behavior {
         switch snapshot.run {
         case .unknown, .absent(confirmed: false): return Decision()
         case .absent(confirmed: true):
-            guard draft.status.run?.uid == nil else { return nextAttempt(snapshot, draft, "RunDeleted", "RestoreRun \(name) was deleted") }
+            guard draft.status.run?.uid == nil else {
+                return nextAttempt(snapshot, draft, "RunDeleted", "RestoreRun \(name) was deleted")
+            }
             draft.progressing("Starting", "creating RestoreRun \(name)")
             draft.note(snapshot.failure)
             return Decision(

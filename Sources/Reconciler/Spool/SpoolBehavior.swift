@@ -24,7 +24,8 @@ package enum SpoolBehavior: Behavior {
     package static func notices(from old: NoStatus?, to new: NoStatus) -> [Notice] { [] }
 
     package static func observe(_ object: ConfigMap, through reader: inout some Reader) -> Snapshot {
-        let isSpool = object.metadata.labels?[Label.spool] == "true" && !object.metadata.isDeleting
+        let isSpool =
+            object.metadata.labels?[Label.spool] == "true" && !object.metadata.isDeleting
             && object.metadata.namespace == reader.settings.controllerNamespace
         guard isSpool, let text = object.data?[key],
             let entry = try? JSON.decode(LedgerEntry.self, from: Array(text.utf8))

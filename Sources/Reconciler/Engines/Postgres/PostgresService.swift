@@ -117,9 +117,11 @@ package struct PostgresService: Sendable {
 
     /// Whether a StatefulSet still has anything of the quarantine: the clone variables or the arguments.
     package static func isQuarantined(_ statefulSet: StatefulSet, _ profile: ImageProfile) -> Bool {
-        guard let container = statefulSet.spec?.template?.spec?.containers?.first(where: {
-            $0.name == profile.container
-        }) else { return false }
+        guard
+            let container = statefulSet.spec?.template?.spec?.containers?.first(where: {
+                $0.name == profile.container
+            })
+        else { return false }
         let variables = container.env ?? []
         return variables.contains { $0.name == profile.cloneFrom || $0.name == profile.cloneTargetTime }
             || (container.args ?? []).contains("listen_addresses=")
@@ -187,7 +189,8 @@ package struct PostgresService: Sendable {
     private var quarantineEnvironment: [VariableManifest] {
         // The image wants a prefix and a schedule of its own before it restores at all. Nothing is archived before the
         // seal (archive_command, read-only credentials), and February 31st keeps its backup job from ever starting.
-        let prefix = archive.flatMap { access in request.archive.map { access.uri($0.path) } }
+        let prefix =
+            archive.flatMap { access in request.archive.map { access.uri($0.path) } }
             ?? "s3://no-archive-in-quarantine/\(request.serviceName)"
         return userEnvironment + source.environment + [
             VariableManifest(profile.cloneFrom, value: "\(source.uri(sourcePath))/\(request.major)"),

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for the kubelet: one node that registers, binds pods to itself, and plays them without containers.
+
+It is an API client as a kubelet is one, so that the API server, the StatefulSet, Job and volume controllers beside it
+are the real ones. Logs are served over TLS where the API server asks a kubelet for them. What the containers would do
+is in stand_in_programs.py; how fast, and what goes wrong, a test sets per namespace with `behave`.
+"""
+import copy
+import datetime
+import heapq
+import http.server
+import itertools
+import pathlib
+import queue
+import re
+import ssl
+import threading
+import time
+import traceback
+import urllib.parse
+
+import stand_in_programs as programs
+from api_client import Api, ApiError, path
+
+DEFAULTS = {
+    # seconds
+    'start': 0.05, 'fetch': 0.15, 'replay': 0.15, 'serve': 0.15, 'job': 0.1, 'stop': 0.1,
+    'results': {},   # role -> fields that replace those of its result
+    'spoil': {},     # role -> how its first results are broken, one word for each attempt
+    'waiting': {},   # 'server' or role -> (reason, message) of a container that can't start
+    'hold': set(),   # stages that do not pass: 'server', 'fetch', 'replay', 'serve', 'stop', or a Job's role
+}
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')
+
+
+class PlayedPod:
+    """A pod as this node knows it."""
+
+    def __init__(self, pod):
+        self.pod = pod
+        self.uid = pod['metadata']['uid']
+        ended = pod.get('status', {}).get('phase') in ('Succeeded', 'Failed')
+        self.stage = 'ready' if ended else 'new'
+        self.log = ''
+        match = programs.JOB_NAME.match(pod['metadata'].get('labels', {}).get('reprise.dev/job', ''))
+        self.role, self.ordinal = (match[1], int(match[2])) if match else ('server', 0)
+
+    @property
+    def container(self):
+        return self.pod['spec']['containers'][0]
+
+    @property
+    def environment(self):
+        return {item['name']: item.get('value', '') for item in self.container.get('env', [])}
+
+
+class KubeletStandIn:
+    def __init__(self, run, node='stand-in'):
+        self.run, self.node = run, node
+        self.api = Api(run, agent='kubelet-stand-in')
+        self.settings = {}
+        self.volumes = programs.Volumes(pathlib.Path(run) / 'stand-in-volumes.json')
+        self.pods, self.heap, self.incoming = {}, [], queue.Queue()
+        self.counter = itertools.count()
+        self.lock = threading.RLock()
+        self.server, self.stopped = None, threading.Event()
+
+    # ------------------------------------------------------------ for tests
+
+    def behave(self, namespace, **settings):
+        """From now on pods of the namespace behave like this."""
+        with self.lock:
+            known = self.settings.setdefault(namespace, copy.deepcopy(DEFAULTS))
+            known.update(settings)
+
+    def of(self, namespace):
+        with self.lock:
+            return self.settings.setdefault(namespace, copy.deepcopy(DEFAULTS))
+
+    def start(self):
+        self.serve_logs()
+        self.register()
+        for task in (self.beat_forever, self.watch_forever, self.play_forever):
+            threading.Thread(target=task, daemon=True, name=task.__name__).start()
+        return self
+
+    def stop(self):
+        self.stopped.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    # ------------------------------------------------------------ the node
+
+    def register(self):
+        resources = {'cpu': '64', 'memory': '64Gi', 'pods': '500', 'ephemeral-storage': '1Ti'}
+        node = {'metadata': {'name': self.node, 'labels': {'kubernetes.io/hostname': self.node}}}
+        try:
+            self.api.create('Node', None, node)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+        status = {
+            'capacity': resources, 'allocatable': resources, 'conditions': self.conditions(),
+            'addresses': [{'type': 'InternalIP', 'address': '127.0.0.1'}, {'type': 'Hostname', 'address': self.node}],
+            'daemonEndpoints': {'kubeletEndpoint': {'Port': self.server.server_port}}}
+        self.api.patch('Node', None, self.node, {'status': status}, '/status')
+
+    @staticmethod
+    def conditions():
+        names = {'Ready': 'True', 'MemoryPressure': 'False', 'DiskPressure': 'False', 'PIDPressure': 'False'}
+        return [{'type': name, 'status': value, 'reason': 'StandIn', 'message': 'a stand-in', 'lastHeartbeatTime':
+                 now(), 'lastTransitionTime': now()} for name, value in names.items()]
+
+    def beat_forever(self):
+        """A node that is silent for 40 s loses its pods."""
+        while not self.stopped.wait(5):
+            try:
+                self.api.patch('Node', None, self.node, {'status': {'conditions': self.conditions()}}, '/status')
+                self.renew()
+            except ApiError:
+                continue  # an API server that is away is what some tests are about
+
+    def renew(self):
+        spec = {'holderIdentity': self.node, 'leaseDurationSeconds': 40, 'renewTime': now().replace('Z', '.000000Z')}
+        if self.api.get('Lease', 'kube-node-lease', self.node):
+            self.api.patch('Lease', 'kube-node-lease', self.node, {'spec': spec})
+        else:
+            self.api.create('Lease', 'kube-node-lease', {'metadata': {'name': self.node}, 'spec': spec})
+
+    # ------------------------------------------------------------ logs
+
+    def serve_logs(self):
+        stand_in = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                parts = urllib.parse.urlparse(self.path).path.strip('/').split('/')
+                pod = stand_in.find(*parts[1:3]) if parts[0] == 'containerLogs' and len(parts) == 4 else None
+                text = pod.log.encode() if pod else b'not found'
+                try:
+                    self.send_response(200 if pod else 404)
+                    self.send_header('Content-Length', str(len(text)))
+                    self.end_headers()
+                    self.wfile.write(text)
+                except OSError:
+                    pass  # who asked was killed meanwhile
+
+            def log_message(self, *_):
+                pass
+
+        pki = f'{self.run}/pki'
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=f'{pki}/ca.crt')
+        tls.verify_mode = ssl.CERT_REQUIRED
+        tls.load_cert_chain(f'{pki}/node.crt', f'{pki}/node.key')
+        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self.server.daemon_threads = True
+        self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True, name='logs').start()
+
+    def find(self, namespace, name):
+        for played in list(self.pods.values()):
+            metadata = played.pod['metadata']
+            if (metadata['namespace'], metadata['name']) == (namespace, name):
+                return played
+        return None
+
+    # ------------------------------------------------------------ pods
+
+    def watch_forever(self):
+        while not self.stopped.is_set():
+            try:
+                listed = self.api.list('Pod')
+                self.incoming.put(('LIST', listed['items']))
+                for event in self.api.watch('Pod', None, listed['metadata']['resourceVersion']):
+                    if event[0] != 'BOOKMARK':
+                        self.incoming.put(event)
+            except ApiError:
+                self.stopped.wait(0.2)
+
+    def play_forever(self):
+        while not self.stopped.is_set():
+            wait = max(0.0, self.heap[0][0] - time.monotonic()) if self.heap else 1.0
+            try:
+                self.hear(*self.incoming.get(timeout=min(wait, 1.0)))
+            except queue.Empty:
+                pass
+            while self.heap and self.heap[0][0] <= time.monotonic():
+                played = heapq.heappop(self.heap)[2]
+                if self.pods.get(played.uid) is played:
+                    try:
+                        self.play(played)
+                    except Exception:  # one pod's trouble must not stop the node: a test looks at the violations
+                        self.volumes.violations.append(traceback.format_exc())
+
+    def hear(self, kind, heard):
+        if kind == 'LIST':
+            present = {pod['metadata']['uid'] for pod in heard}
+            for uid in [uid for uid in self.pods if uid not in present]:
+                self.forget(uid)
+            for pod in heard:
+                self.hear('MODIFIED', pod)
+        elif kind == 'DELETED':
+            self.forget(heard['metadata']['uid'])
+        else:
+            uid = heard['metadata']['uid']
+            played = self.pods.get(uid)
+            if played is None:
+                played = self.pods[uid] = PlayedPod(heard)
+                self.later(played, 0)
+            played.pod = heard
+            if heard['metadata'].get('deletionTimestamp') and played.stage != 'stopping':
+                played.stage = 'stopping'
+                self.later(played, self.of(heard['metadata']['namespace'])['stop'])
+
+    def forget(self, uid):
+        if self.pods.pop(uid, None):
+            self.volumes.detach(uid)
+
+    def later(self, played, seconds):
+        heapq.heappush(self.heap, (time.monotonic() + seconds, next(self.counter), played))
+
+    def play(self, played):
+        """One step of a pod's life. A step gives how long the next one takes; None when nothing follows by itself."""
+        settings = self.of(played.pod['metadata']['namespace'])
+        step = getattr(self, f'when_{played.stage}')
+        gate = {'stopping': 'stop', 'fetching': 'fetch', 'replaying': 'replay', 'bound': played.role,
+                'serving': 'serve'}.get(played.stage)
+        try:
+            delay = 0.05 if gate in settings['hold'] else step(played, settings)
+        except ApiError as error:
+            delay = None if error.status in (404, 409) and played.stage == 'stopping' else 0.2
+        if delay is not None:
+            self.later(played, delay)
+
+    def when_new(self, played, settings):
+        metadata = played.pod['metadata']
+        if not played.pod['spec'].get('nodeName'):
+            target = {'apiVersion': 'v1', 'kind': 'Node', 'name': self.node}
+            try:
+                self.api.call('POST', path('Pod', metadata['namespace'], metadata['name']) + '/binding', {
+                    'apiVersion': 'v1', 'kind': 'Binding', 'metadata': {'name': metadata['name']}, 'target': target})
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+        played.stage = 'bound'
+        return settings['start']
+
+    def when_bound(self, played, settings):
+        """Everything that a kubelet waits for before it starts a container."""
+        obstacle = settings['waiting'].get(played.role) or self.missing(played)
+        if obstacle:
+            self.report(played, 'Pending', {'waiting': {'reason': obstacle[0], 'message': obstacle[1]}},
+                        restarts=5 if obstacle[0] == 'CrashLoopBackOff' else 0)
+            return 0.3
+        claims = self.claims(played)
+        if claims is None:
+            return 0.1
+        for claim, writes in claims:
+            self.volumes.attach(claim, played.uid, writes)
+        running = {'running': {'startedAt': now()}}
+        if played.role != 'server':
+            self.report(played, 'Running', running, started=True, ready=True)
+            played.stage = 'working'
+            return settings['job']
+        restores = any(self.volumes.start_server(claim, played.pod['metadata']['name'], played.container['image'],
+                                                 played.environment) for claim, _ in claims)
+        self.report(played, 'Running', running, started=not restores)
+        played.stage = 'fetching' if restores else 'serving'
+        return settings['fetch'] if restores else settings['serve']
+
+    def when_fetching(self, played, settings):
+        self.report(played, 'Running', {'running': {'startedAt': now()}}, started=True)
+        played.stage = 'replaying'
+        return settings['replay']
+
+    def when_replaying(self, played, settings):
+        return self.when_serving(played, settings)
+
+    def when_serving(self, played, settings):
+        self.report(played, 'Running', {'running': {'startedAt': now()}}, started=True, ready=True)
+        played.stage = 'ready'
+
+    def when_ready(self, played, settings):
+        return None
+
+    def when_working(self, played, settings):
+        claims = self.claims(played) or []
+        content = self.volumes.content.get(claims[0][0], {}) if claims else {}
+        result = {**programs.result_of(played.role, played.environment, content),
+                  **settings['results'].get(played.role, {})}
+        spoil = (settings['spoil'].get(played.role) or [])[played.ordinal - 1:played.ordinal]
+        played.log, message = programs.frame(result, spoil[0] if spoil else '')
+        code = 0 if result['code'] == 'OK' else 1
+        ended = {'exitCode': code, 'startedAt': now(), 'finishedAt': now(), 'message': message,
+                 'reason': 'Error' if code else 'Completed'}
+        self.report(played, 'Failed' if code else 'Succeeded', {'terminated': ended})
+        self.volumes.detach(played.uid)
+        played.stage = 'ready'
+
+    def when_stopping(self, played, settings):
+        metadata = played.pod['metadata']
+        self.volumes.detach(played.uid)
+        self.api.delete('Pod', metadata['namespace'], metadata['name'], {
+            'apiVersion': 'v1', 'kind': 'DeleteOptions', 'gracePeriodSeconds': 0, 'preconditions': {'uid': played.uid}})
+
+    # ------------------------------------------------------------ what a pod needs and says
+
+    def missing(self, played):
+        namespace = played.pod['metadata']['namespace']
+        for item in played.container.get('env', []):
+            wanted = item.get('valueFrom', {}).get('secretKeyRef')
+            if not wanted:
+                continue
+            secret = self.api.get('Secret', namespace, wanted['name'])
+            if secret is None:
+                return 'CreateContainerConfigError', f'secret "{wanted["name"]}" not found'
+            if wanted['key'] not in secret.get('data', {}):
+                return 'CreateContainerConfigError', f'couldn\'t find key {wanted["key"]} in Secret {wanted["name"]}'
+        return None
+
+    def claims(self, played):
+        """UID of each claim and whether the pod writes to it; None while one is not bound."""
+        found = []
+        for volume in played.pod['spec'].get('volumes', []):
+            wanted = volume.get('persistentVolumeClaim')
+            if wanted:
+                claim = self.api.get('PersistentVolumeClaim', played.pod['metadata']['namespace'], wanted['claimName'])
+                if not claim or claim.get('status', {}).get('phase') != 'Bound':
+                    return None
+                found.append((claim['metadata']['uid'], not wanted.get('readOnly')))
+        return found
+
+    def report(self, played, phase, state, started=False, ready=False, restarts=0):
+        metadata = played.pod['metadata']
+        flags = {'Initialized': True, 'Ready': ready, 'ContainersReady': ready, 'PodScheduled': True}
+        number = int(re.sub('[^0-9a-f]', '', played.uid)[:6], 16)
+        address = f'10.{number >> 16 & 127}.{number >> 8 & 255}.{number & 255}'
+        container = {
+            'name': played.container['name'], 'image': played.container['image'], 'imageID': 'stand-in', 'ready': ready,
+            'started': started, 'restartCount': restarts, 'state': state}
+        status = {
+            'phase': phase, 'hostIP': '127.0.0.1', 'podIP': address, 'podIPs': [{'ip': address}], 'startTime': now(),
+            'conditions': [{'type': name, 'status': str(value), 'lastTransitionTime': now()}
+                           for name, value in flags.items()], 'containerStatuses': [container]}
+        body = {'metadata': {'uid': played.uid}, 'status': status}
+        try:
+            self.api.patch('Pod', metadata['namespace'], metadata['name'], body, '/status')
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise

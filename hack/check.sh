@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Everything that needs no cluster: formatting, what modules may use, generated files, a build in which every warning is
-# an error, and the unit and simulation tests. `make check` is this; run hack/setup.sh once before.
-#   hack/check.sh [STEP...]     lint, purity, generated, shell, build, swift, python; all by default
+# Everything that needs no cluster: formatting, what modules may use, generated files, documents, a build in which every
+# warning is an error, and the unit and simulation tests. `make check` is this; run hack/setup.sh once before.
+#   hack/check.sh [STEP...]     lint, purity, generated, docs, shell, build, swift, python; all by default
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$REPO_DIR"
@@ -17,6 +17,22 @@ purity() { "$HACK_DIR/purity.sh"; }
 generated() { # what was written by a program is what that program writes
   "$HACK_DIR/embed-programs.sh" --check
   "$VENV_DIR/bin/python" "$HACK_DIR/crds/generate.py" --check
+}
+
+docs() { # the README shows examples/clone.yaml as it is, and no link of a document leads nowhere
+  local file target broken=0
+  diff <(awk '/^This is .*examples\/clone\.yaml/ { found = 1 }
+    shown && /^```$/ { exit }
+    shown { print }
+    found && /^```yaml$/ { shown = 1 }' README.md) examples/clone.yaml ||
+    fail "README.md does not show examples/clone.yaml as it is" "'<' is the README, '>' is the example"
+  while IFS= read -r file; do
+    while IFS= read -r target; do
+      case $target in '' | *://* | mailto:*) continue ;; esac
+      [ -e "$(dirname "$file")/$target" ] || { warn "$file: no such file: $target" && broken=1; }
+    done < <(grep -oE '\]\([^() ]*\)' "$file" | sed -e 's/^](//' -e 's/)$//' -e 's/#.*//')
+  done < <(find . -name '.?*' -prune -o -name '*.md' -print)
+  [ $broken = 0 ] || fail "a document links to what is not there"
 }
 
 shell() {
@@ -53,12 +69,12 @@ python_tests() {
   fi
 }
 
-if [ $# -eq 0 ]; then set -- lint purity generated shell build swift python; fi
+if [ $# -eq 0 ]; then set -- lint purity generated docs shell build swift python; fi
 for name in "$@"; do
   case $name in
-    lint | purity | generated | shell | build) run=$name ;;
+    lint | purity | generated | docs | shell | build) run=$name ;;
     swift | python) run=${name}_tests ;;
-    *) fail "unknown step: $name" "known: lint, purity, generated, shell, build, swift, python" ;;
+    *) fail "unknown step: $name" "known: lint, purity, generated, docs, shell, build, swift, python" ;;
   esac
   step "check: $name"
   # Not in a condition: there `set -e` would be off, and only the last command of a step would count.

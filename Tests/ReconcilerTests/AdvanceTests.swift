@@ -323,4 +323,25 @@ struct AdvanceTests {
         run.spec?.target?.newService?.image = "registry.example.com/postgres-walg:15.1"
         #expect(pass(run, &reader).status?.restore?.ending?.reason == "SpecChanged")
     }
+
+    @Test(
+        "what was made is found by the name first asked for, whatever the spec says now",
+        arguments: ["other", "NOT A NAME"])
+    func renamed(name: String) {
+        var (run, reader) = Self.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision"]
+        run.status?.restore?.claimUID = "claim-1"
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(Self.claim())
+        let set = Self.statefulSet(replicas: 1, quarantined: true)
+        reader.add(set)
+        run.spec?.target?.newService?.name = name
+        advance(&run, pass(run, &reader), &reader)
+        #expect(run.status?.restore?.ending?.reason == "SpecChanged")
+        #expect(pass(run, &reader).effects.contains(.delete(set.seen)))
+        reader.objects[set.ref] = nil
+        #expect(pass(run, &reader).effects.contains(.delete(Self.claim().seen)))
+        reader.objects[Self.claim().ref] = nil
+        #expect(pass(run, &reader).status?.state?.known == .failed)
+    }
 }

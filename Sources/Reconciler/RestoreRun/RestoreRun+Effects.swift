@@ -98,8 +98,8 @@ extension RestoreRunBehavior {
         if first.isEmpty, claim.isEmpty, pods.isEmpty, isCertain(snapshot) {
             draft.set(
                 RunCondition.cleanedUp, .yes, "Removed",
-                "what this run made is gone, but for Secret \(snapshot.request?.credentialsSecret ?? ""): the controller "
-                    + "may not delete Secrets; the next run of this name uses it")
+                "what this run made is gone, but for the Secret with the credentials: the controller may not delete Secrets; "
+                    + "the next run of this name uses it")
             draft.finish(ending.state.known ?? .failed, ending.reason, ending.message)
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
@@ -116,7 +116,7 @@ extension RestoreRunBehavior {
     private static func inTheWay(_ snapshot: RestoreRunSnapshot) -> [Seen] {
         let volumeRoles = Set(
             [JobRole.seal, .backup].flatMap { role in
-                (1...JobObservation.limit).compactMap { snapshot.request?.names.job(role, $0) }
+                (1...JobObservation.limit).compactMap { snapshot.madeNames?.job(role, $0) }
             })
         return (snapshot.ownJobs.value ?? []).filter { job in
             isMine(job.metadata, snapshot)

@@ -49,6 +49,7 @@ package enum RestoreRunBehavior: Behavior {
         draft.status.attempt = 1
         draft.status.destructive = false
         draft.record.specDigest = specDigest(run)
+        draft.record.serviceName = run.spec?.target?.newService?.name
         // Without an admission policy nobody vouches for a name: what is shown is said to be unverified.
         draft.status.requestedBy = .init(name: run.metadata.annotations?["reprise.dev/requested-by"], verified: false)
         for type in [RunCondition.planned, RunCondition.recorded, RunCondition.finished, RunCondition.succeeded] {
@@ -90,6 +91,9 @@ package enum RestoreRunBehavior: Behavior {
         let kept = isOpen(snapshot)
         guard snapshot.state == .running, !kept else {
             let suffix = kept ? "; the service was opened already and is kept" : ""
+            if kept {
+                draft.set(RunCondition.cleanedUp, .no, "Kept", "the service was opened already and is kept")
+            }
             draft.finish(ending.state.known ?? .failed, ending.reason, ending.message + suffix)
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }

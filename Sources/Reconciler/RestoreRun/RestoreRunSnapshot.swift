@@ -59,6 +59,12 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package var state: RunState? { status.state?.known }
     package var record: RestoreRecord { status.restore ?? RestoreRecord() }
 
+    /// The names of what this run made: as first asked for, and not as an edited spec says.
+    package var madeNames: ServiceNames? {
+        let name = record.serviceName ?? request?.serviceName
+        return name.map { ServiceNames(service: $0, runUID: run.metadata.uid ?? "") }
+    }
+
     package func isDone(_ step: Step.Name) -> Bool {
         record.completedSteps?.contains(step.rawValue) ?? false
     }
@@ -85,11 +91,13 @@ extension RestoreRunBehavior {
         let read = RunRequest.read(run)
         snapshot.request = read.request
         snapshot.findings = read.findings
+        if snapshot.record.ending != nil {
+            if let names = snapshot.madeNames { observeWhatIsToBeRemoved(names, &snapshot, &reader) }
+            return snapshot
+        }
         guard let request = read.request else { return snapshot }
         observeRepositories(request, &snapshot, &reader)
-        if snapshot.record.ending != nil {
-            observeWhatIsToBeRemoved(request, &snapshot, &reader)
-        } else if snapshot.state == .running {
+        if snapshot.state == .running {
             observeTarget(request, &snapshot, &reader)
         } else {
             observeForPlan(request, &snapshot, &reader)
@@ -150,16 +158,15 @@ extension RestoreRunBehavior {
     }
 
     private static func observeWhatIsToBeRemoved(
-        _ request: RunRequest, _ snapshot: inout RestoreRunSnapshot, _ reader: inout some Reader
+        _ names: ServiceNames, _ snapshot: inout RestoreRunSnapshot, _ reader: inout some Reader
     ) {
-        let names = request.names
-        let space = request.namespace
+        let space = snapshot.run.metadata.namespace ?? ""
         snapshot.claim = confirming(PersistentVolumeClaim.self, space, names.claim, &reader)
         snapshot.statefulSet = confirming(StatefulSet.self, space, names.statefulSet, &reader)
         snapshot.pod = confirming(Pod.self, space, names.pod, &reader)
         snapshot.clientService = confirming(Service.self, space, names.clientService, &reader)
         snapshot.headlessService = confirming(Service.self, space, names.headlessService, &reader)
-        snapshot.ownJobs = reader.objects(Job.self, space, labelled: Label.runUID, request.runUID)
+        snapshot.ownJobs = reader.objects(Job.self, space, labelled: Label.runUID, snapshot.run.metadata.uid ?? "")
     }
 
     /// From the cache, and by a quorum read where the cache has nothing: absence is believed only then.

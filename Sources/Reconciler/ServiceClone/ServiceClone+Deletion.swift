@@ -44,7 +44,7 @@ extension ServiceCloneBehavior {
 extension ServiceCloneSnapshot {
     /// What carries the UID of the completed run and is not on its way out already.
     func mine<R: Resource>(_ observed: Observed<R>) -> [Seen] {
-        guard let object = observed.value, let uid = clone.status?.completedRunUID,
+        guard let object = observed.value, let uid = serviceUID,
             object.metadata.labels?[Label.runUID] == uid
         else { return [] }
         return [object.seen]
@@ -52,7 +52,7 @@ extension ServiceCloneSnapshot {
 
     var isCertain: Bool {
         guard !run.isUnknown else { return false }
-        guard clone.status?.completedRunUID != nil else { return true }
+        guard serviceUID != nil else { return true }
         return !jobs.isUnknown && !statefulSet.isUnknown && !claim.isUnknown && !pod.isUnknown
             && !clientService.isUnknown
             && !headlessService.isUnknown

@@ -118,8 +118,11 @@ package enum ServiceCloneBehavior: Behavior {
         let wasRefused = snapshot.run.value?.status?.startedAt == nil && snapshot.run.value != nil
         let final = ["RestoreNotPerformed", "InheritedRecoveryTarget", "MajorMismatch", "Cancelled"]
         guard attempts <= limit, !wasRefused, !final.contains(reason), !snapshot.isOpened else {
-            draft.notReady(
-                reason, "\(message) (attempt \(attempts)); change spec.requestID to try again", stalled: true)
+            let way =
+                snapshot.isOpened
+                ? "the service is open and kept: delete it, or this clone, to begin anew"
+                : "change spec.requestID to try again"
+            draft.notReady(reason, "\(message) (attempt \(attempts)); \(way)", stalled: true)
             return Decision(status: draft.status)
         }
         draft.status.attempts = attempts + 1

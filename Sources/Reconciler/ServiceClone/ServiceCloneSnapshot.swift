@@ -49,9 +49,17 @@ package struct ServiceCloneSnapshot: Equatable, Sendable {
         return run.status?.state?.known?.isTerminal == true && !isOpened
     }
 
+    /// The UID that the service's objects carry: of the run that completed, or, when the clone is deleted, of one that
+    /// opened its service and then did not.
+    package var serviceUID: String? {
+        clone.status?.completedRunUID ?? (clone.metadata.isDeleting && isOpened ? run.value?.metadata.uid : nil)
+    }
+
     /// The run that is followed opened its service before it ended: its data is kept, and nothing may restore over it.
     package var isOpened: Bool {
-        run.value?.status?.restore?.completedSteps?.contains(Step.Name.open.rawValue) ?? false
+        let status = run.value?.status
+        return status?.restore?.completedSteps?.contains(Step.Name.open.rawValue) == true
+            || status?.conditions?.condition(RunCondition.cleanedUp)?.reason == "Kept"
     }
 }
 
@@ -67,7 +75,7 @@ extension ServiceCloneBehavior {
             snapshot.run = reader.object(RestoreRun.self, space, name)
             if case .absent = snapshot.run { snapshot.run = reader.confirmed(RestoreRun.self, space, name) }
         }
-        guard let uid = clone.status?.completedRunUID else { return snapshot }
+        guard let uid = snapshot.serviceUID else { return snapshot }
         let names = ServiceNames(service: service.name ?? "", runUID: uid)
         snapshot.statefulSet = reader.object(StatefulSet.self, space, names.statefulSet)
         if case .absent = snapshot.statefulSet {

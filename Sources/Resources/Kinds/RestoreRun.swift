@@ -146,6 +146,8 @@ package struct RestoreRunStatus: Codable, Equatable, Sendable {
 package struct RestoreRecord: Codable, Equatable, Sendable {
     /// SHA-256 of the spec without `cancel`, as first seen: old API servers let it be edited.
     package var specDigest: String?
+    /// The new service's name as first asked for: what was made is found by it, whatever the spec says later.
+    package var serviceName: String?
     /// Steps of the plan that are done, in the order in which they were seen done.
     package var completedSteps: [String]?
     /// When the step that is under way was begun: its deadline counts from here.

@@ -9,7 +9,7 @@ import Testing
 struct AdvanceTests {
     /// A run that is about to write for the first time, with its row saying `running`.
     static func started() -> (RestoreRun, FakeReader) {
-        var reader = Story.scanned()
+        var reader = Story.scanned(source: Story.scan { $0.newestSegments = ["000000010000000000000005"] })
         let run = settle(Story.run(), reader).run
         reader.recorded(run, run.status ?? RestoreRunStatus())
         return (run, reader)
@@ -46,6 +46,8 @@ struct AdvanceTests {
         seal.systemIdentifier = Story.systemIdentifier
         seal.timeline = 2
         seal.backupLabel = BackupLabel(startWalLocation: "0/2000028")
+        seal.parentTimeline = 1
+        seal.switchLsn = "0/50001B0"
         seal.historyReason = "no recovery target specified"
         seal.serverVersionNum = 150_015
         seal.dataBytes = 25_000_000
@@ -178,6 +180,12 @@ struct AdvanceTests {
                 reason: "InheritedRecoveryTarget", names: "before 2026-05-01",
                 result: changed { $0.historyReason = "before 2026-05-01 00:00:00+00" }),
             Verdict(
+                reason: "WALGap", names: "000000010000000000000005",
+                result: changed {
+                    $0.parentTimeline = 1
+                    $0.switchLsn = "0/4FFFFD8"
+                }),
+            Verdict(
                 reason: "PasswordNotSet", names: "step passwords",
                 result: changed {
                     $0.code = "PasswordNotSet"; $0.step = "passwords"
@@ -258,6 +266,64 @@ struct AdvanceTests {
         #expect(late.status?.restore?.ending?.reason == "ImagePullFailed")
         reader.add(Self.pod(ready: false, restarts: 3, waiting: "CrashLoopBackOff"))
         #expect(pass(run, &reader).status?.restore?.ending?.reason == "RestoreCrashed")
+    }
+
+    @Test("a controller that was away looks before it judges how late it is")
+    func away() {
+        var (run, reader) = Self.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(Self.claim())
+        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        reader.finish(.seal, .seal(Self.seal))
+        let facts = reader.logs
+        reader.logs = [:]
+        let later = Story.now.adding(seconds: 7_200)
+        let looking = pass(run, &reader, at: later)
+        #expect(looking.status?.restore?.ending == nil, "its result is still being read")
+        #expect(looking.wake == .onChange, "and no wake in the past")
+        reader.logs = facts
+        #expect(pass(run, &reader, at: later).status?.restore?.sealed != nil)
+    }
+
+    @Test("a Job whose pod never began is repeated, and one whose pod is being replaced is waited for")
+    func pods() {
+        var (run, reader) = Self.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(Self.claim())
+        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        reader.finish(.seal, .seal(Self.seal))
+        let name = Story.names.job(.seal, 1)
+        let ref = Ref(Job.resourceKind, "staging", name)
+        guard var job = reader.objects[ref] as? Job else { return }
+        job.status = .init(active: 1)
+        reader.objects[ref] = job
+        #expect(pass(run, &reader).status?.restore?.sealed == nil, "the Job has not ended")
+        job.status = .init(conditions: [.init(type: "Failed", status: "True")])
+        reader.objects[ref] = job
+        let labels = [Label.runUID: Story.uid, Label.job: name]
+        reader.add(
+            Pod(
+                metadata: ObjectMeta(
+                    name: "\(name)-x", namespace: "staging", uid: "p", resourceVersion: "6", labels: labels),
+                status: .init(phase: "Failed")))
+        #expect(pass(run, &reader).effects.compactMap(\.child).map(\.ref.name) == [Story.names.job(.seal, 2)])
+    }
+
+    @Test("a timeline that was begun in the source's archive is said")
+    func newHistory() {
+        var (run, reader) = Self.started()
+        run.status?.restore?.completedSteps = Step.entrypointPath(ownArchive: true).map(\.name.rawValue).dropLast()
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(Self.claim())
+        var compared = ScanResult(attempt: "", code: "OK")
+        compared.comparison = FingerprintComparison(
+            unchanged: true, keys: 11, newHistories: ["wal_005/00000002.history"])
+        reader.finish(.compareSource, .scan(compared))
+        let condition = pass(run, &reader).status?.conditions?.condition(RunCondition.sourceUntouched)
+        #expect(condition?.status == "False")
+        #expect(condition?.message.contains("00000002.history") == true)
     }
 
     @Test("cancelling takes away what was made; once the service is open it is kept")

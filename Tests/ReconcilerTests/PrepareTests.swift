@@ -115,6 +115,20 @@ struct PrepareTests {
                             .init(timeline: 3, parent: 1, switchLSN: "0/4"),
                         ]
                     })),
+            Refusal(
+                reason: "SideBranches", names: ["timeline 1 went on", "0/3000000"],
+                reader: Story.scanned(
+                    source: Story.scan {
+                        $0.timelines = [.init(timeline: 2, parent: 1, switchLSN: "0/3000000")]
+                        $0.newestSegments = ["000000010000000000000005", "000000020000000000000003"]
+                    })),
+            Refusal(
+                reason: "SideBranches", names: ["can't be read"],
+                reader: Story.scanned(
+                    source: Story.scan { $0.timelines = [.init(timeline: 2, parent: nil, switchLSN: nil)] })),
+            Refusal(
+                reason: "VolumeTooSmall", names: ["9223372036854775807"],
+                reader: Story.scanned(source: Story.scan { $0.backups[0].uncompressedSize = .max })),
             Refusal(reason: "VolumeTooSmall", names: ["1Mi", "24000000"], reader: Story.scanned()) {
                 $0.target?.newService?.storage?.size = "1Mi"
             },
@@ -136,7 +150,11 @@ struct PrepareTests {
 
     @Test("a refusal names what is wrong, writes a row and makes nothing", arguments: refusals)
     func refused(_ refusal: Refusal) {
-        let (run, _, effects) = settle(Story.run(nil, refusal.spec), refusal.reader)
+        let asked = Story.run(nil) { spec in
+            spec.target?.newService?.env = [.init(name: "SMTP_PASSWORD", value: "hunter2")]
+            refusal.spec(&spec)
+        }
+        let (run, _, effects) = settle(asked, refusal.reader)
         let condition = run.status?.conditions?.condition(RunCondition.finished)
         #expect(run.status?.state?.known == .failed)
         #expect(condition?.reason == refusal.reason)
@@ -150,6 +168,7 @@ struct PrepareTests {
         #expect(rows.last?.status == "failed")
         #expect(rows.last?.audit.last?.operation == .refused)
         #expect(rows.last?.errorMessage == condition?.message)
+        #expect(rows.last?.parameterOverrides?.env?.first?.value != "hunter2", "no value of a variable in the ledger")
     }
 
     @Test("what is not there yet is waited for, and refused when the time is up")

@@ -42,7 +42,7 @@ struct ServiceCloneTests {
             metadata: ObjectMeta(
                 name: name, namespace: "staging", uid: Story.uid, resourceVersion: "9",
                 labels: [Label.cloneUID: "clone-1"]),
-            status: status)
+            spec: Story.spec, status: status)
     }
 
     /// A clone that follows its first run.

@@ -73,6 +73,12 @@ package struct JobObservation: Equatable, Sendable {
     ) -> State {
         guard let pods = reader.objects(Pod.self, request.namespace, labelled: Label.job, job.metadata.name).value
         else { return .unknown }
+        // Only when the Job has ended: until then a pod that was deleted may be replaced by another one, and two of them
+        // must never be taken for the same attempt.
+        guard job.isComplete || job.isFailed else {
+            return .running(
+                obstacle: pods.first.flatMap(PodObstacle.find), since: job.metadata.creationTimestamp)
+        }
         let ended = pods.compactMap { pod in terminated(pod).map { (pod, $0) } }
         // The newest pod counts: a deleted one is replaced even with `backoffLimit: 0`.
         if let (pod, end) = ended.max(by: { ($0.1.finishedAt ?? .distantPast) < ($1.1.finishedAt ?? .distantPast) }) {
@@ -84,9 +90,11 @@ package struct JobObservation: Equatable, Sendable {
             case .present(let facts): return .done(facts)
             }
         }
-        // The caches of two kinds need not be equally fresh: a pod that is there and runs will be seen to end.
-        if job.isComplete || job.isFailed, pods.isEmpty {
-            return .done(.unbelievable(job.status?.conditions?.first?.message ?? "it ended and its pod is gone"))
+        // The caches of two kinds need not be equally fresh: a pod that is there and runs will be seen to end. One that
+        // ended before its container began (refused by its node, out of time) leaves nothing to wait for.
+        if pods.allSatisfy({ ["Failed", "Succeeded"].contains($0.status?.phase ?? "") }) {
+            let why = pods.first?.status?.reason ?? job.status?.conditions?.first?.message
+            return .done(.unbelievable(why ?? "it ended and its pod is gone"))
         }
         return .running(
             obstacle: pods.first.flatMap(PodObstacle.find), since: job.metadata.creationTimestamp)

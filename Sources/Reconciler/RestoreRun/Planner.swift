@@ -137,7 +137,20 @@ package enum Planner {
             name: latest.name, startLSN: start, finishTime: latest.finishTime?.rfc3339,
             systemIdentifier: identifier, timeline: timeline,
             bytes: latest.uncompressedSize ?? latest.compressedSize ?? 0)
-        return (pinned, [])
+        return (withArchiveEnd(pinned, scan), [])
+    }
+
+    /// How far the archive reached when it was planned: a restore to latest must come at least there. Not known where the
+    /// segments are not of the usual 16 MiB.
+    private static func withArchiveEnd(_ backup: PinnedBackup, _ scan: ScanResult) -> PinnedBackup {
+        var pinned = backup
+        guard let first = WalSegment(String(pinned.name.dropFirst("base_".count).prefix(24))),
+            let start = LSN(pinned.startLSN), first.contains(start.value),
+            let newest = scan.newestSegments.compactMap(WalSegment.init).max(by: { $0.name < $1.name }),
+            newest.start >= first.start
+        else { return pinned }
+        pinned.newestSegment = newest.name
+        return pinned
     }
 
     private static func majorMismatch(_ input: PlanInput, _ what: String) -> PlanFinding {
@@ -160,18 +173,30 @@ package enum Planner {
         let later = timelines.filter { $0.timeline > pinned.timeline }.sorted { $0.timeline < $1.timeline }
         var expected = pinned.timeline
         for branch in later {
-            if let parent = branch.parent, parent != expected {
-                return [
-                    PlanFinding(
-                        reason: "SideBranches",
-                        message: "\(input.source.uri(input.sourcePath)): timeline \(branch.timeline) branches off "
-                            + "timeline \(parent), not off \(expected): the archive has side branches, and the image "
-                            + "would follow the newest one. This version restores archives with one line only")
-                ]
+            guard let parent = branch.parent, let left = branch.switchLSN.flatMap({ LSN($0) }) else {
+                return [sideBranches(input, "the history of timeline \(branch.timeline) can't be read")]
+            }
+            if parent != expected {
+                let what = "timeline \(branch.timeline) branches off timeline \(parent), not off \(expected)"
+                return [sideBranches(input, what)]
+            }
+            if let newest = input.sourceScan.newestSegments.compactMap(WalSegment.init).first(where: {
+                $0.timeline == parent
+            }), newest.start > left.value {
+                let what = "timeline \(parent) went on after timeline \(branch.timeline) had left it at \(left)"
+                return [sideBranches(input, what)]
             }
             expected = branch.timeline
         }
         return []
+    }
+
+    private static func sideBranches(_ input: PlanInput, _ what: String) -> PlanFinding {
+        PlanFinding(
+            reason: "SideBranches",
+            message:
+                "\(input.source.uri(input.sourcePath)): \(what): the archive has side branches, and the image would "
+                + "follow the newest one. This version restores archives with one line only")
     }
 
     private static func size(
@@ -179,17 +204,20 @@ package enum Planner {
     ) -> (errors: [PlanFinding], warnings: [PlanFinding]) {
         guard pinned.bytes > 0, let requested = Quantity.bytes(input.request.storageSize) else { return ([], []) }
         let text = "spec.target.newService.storage.size \(input.request.storageSize)"
+        // The size comes from the bucket: whatever it says must not overflow.
+        let (product, isTooMuch) = (pinned.bytes / 2).multipliedReportingOverflow(by: 3)
+        let enough = isTooMuch ? Int64.max : product
         if requested < pinned.bytes {
             return (
                 [
                     PlanFinding(
                         reason: "VolumeTooSmall",
                         message: "\(text) is smaller than base backup \(pinned.name) (\(pinned.bytes) bytes "
-                            + "unpacked); ask for at least \(pinned.bytes / 2 * 3) bytes")
+                            + "unpacked); ask for at least \(enough) bytes")
                 ], []
             )
         }
-        guard requested < pinned.bytes / 2 * 3 else { return ([], []) }
+        guard requested < enough else { return ([], []) }
         return (
             [],
             [

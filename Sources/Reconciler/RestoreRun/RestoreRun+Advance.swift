@@ -62,7 +62,8 @@ extension RestoreRunBehavior {
         draft.status.phase = Open(phase(of: step, snapshot))
         let limit = deadline(of: step, snapshot)
         let ends = (draft.record.stepStartedAt ?? draft.now).adding(seconds: limit)
-        if !fresh, draft.now >= ends {
+        if !fresh, !isLooking(snapshot), draft.now >= ends, effects.isEmpty || draft.now >= ends.adding(seconds: limit)
+        {
             let finding = lateness(step, limit, detail, snapshot)
             return end(snapshot, draft, Ending(state: .failed, reason: finding.reason, message: finding.message))
         }
@@ -70,7 +71,15 @@ extension RestoreRunBehavior {
         if let obstacle = obstacle(of: step, snapshot) { draft.waiting(obstacle.reason, obstacle.message) }
         noteFailure(&draft, snapshot)
         return withRecord(
-            Decision(status: draft.status, effects: effects, wake: .at(ends)), snapshot, draft.status)
+            Decision(status: draft.status, effects: effects, wake: draft.now < ends ? .at(ends) : .onChange), snapshot,
+            draft.status)
+    }
+
+    /// Something is still being read. A controller that was away must look before it judges how late it is: the step may
+    /// have been done meanwhile. For the same reason what was never tried is tried first.
+    private static func isLooking(_ snapshot: RestoreRunSnapshot) -> Bool {
+        snapshot.claim.isUnknown || snapshot.statefulSet.isUnknown || snapshot.pod.isUnknown
+            || snapshot.clientService.isUnknown || snapshot.jobs.values.contains { $0.state == .unknown }
     }
 
     /// A step that is not done in time fails with what holds it up, if that is known.

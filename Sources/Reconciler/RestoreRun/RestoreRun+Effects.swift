@@ -82,6 +82,8 @@ extension RestoreRunBehavior {
     static func cleanUp(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
         var draft = draft
         guard let ending = snapshot.record.ending else { return Decision() }
+        // Is it open? That is waited for, whatever else is known.
+        if snapshot.isDone(.seal), snapshot.statefulSet.isUnknown { return Decision() }
         // The opening may have been on its way when the end was decided.
         if isOpen(snapshot) {
             draft.set(RunCondition.cleanedUp, .no, "Kept", "the service was opened already and is kept")
@@ -104,7 +106,7 @@ extension RestoreRunBehavior {
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
         var effects = first.map { Effect.delete($0) }
-        if first.isEmpty, pods.isEmpty, snapshot.claim.value?.metadata.isDeleting != true {
+        if isCertain(snapshot), first.isEmpty, pods.isEmpty, snapshot.claim.value?.metadata.isDeleting != true {
             effects += claim.map { .delete($0) }
         }
         noteFailure(&draft, snapshot)

@@ -161,7 +161,15 @@ extension RestoreRunBehavior {
             guard result.code == "OK", let comparison = result.comparison else {
                 return .done(warning: unknownSource("\(result.code)\(result.message.map { ": \($0)" } ?? "")"))
             }
-            guard !comparison.unchanged else { return .done(warning: nil) }
+            if comparison.unchanged, comparison.newHistories.isEmpty { return .done(warning: nil) }
+            if let history = comparison.newHistories.first {
+                return .done(
+                    warning: PlanFinding(
+                        reason: "SourceChanged",
+                        message:
+                            "a timeline was begun in the source's archive while the run was under way (\(history)); "
+                            + "if the source itself was not promoted, look at it at once"))
+            }
             return .done(
                 warning: PlanFinding(
                     reason: "SourceChanged",

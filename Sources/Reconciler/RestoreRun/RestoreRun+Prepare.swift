@@ -17,12 +17,12 @@ extension RestoreRunBehavior {
         switch lookAtWorld(snapshot, request) {
         case .refused(let findings): return refuse(snapshot, draft, findings)
         case .missing(let finding):
-            if draft.now >= prepareEnds(snapshot) { return refuse(snapshot, draft, [finding]) }
+            if draft.now >= prepareEnds(snapshot, draft) { return refuse(snapshot, draft, [finding]) }
             draft.set(RunCondition.planned, .no, finding.reason, finding.message)
             draft.waiting(finding.reason, finding.message)
             return waiting(snapshot, draft, [])
         case .looking(let message, let effects, let obstacle):
-            if draft.now >= prepareEnds(snapshot) {
+            if isStuck(snapshot, obstacle), draft.now >= prepareEnds(snapshot, draft) {
                 let late = PlanFinding(reason: "NoProgress", message: "after \(prepareDeadline) s still: \(message)")
                 return refuse(snapshot, draft, [obstacle ?? late])
             }
@@ -35,16 +35,31 @@ extension RestoreRunBehavior {
         }
     }
 
-    private static func prepareEnds(_ snapshot: RestoreRunSnapshot) -> Timestamp {
-        (snapshot.run.metadata.creationTimestamp ?? Timestamp(seconds: 0)).adding(seconds: prepareDeadline)
+    /// Counted from the first pass, and not from the object's making: a manifest may have waited in Git's cluster for the
+    /// controller to come.
+    private static func prepareEnds(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Timestamp {
+        let first = snapshot.status.conditions?.condition(RunCondition.finished)?.lastTransitionTime
+        return (first ?? draft.now).adding(seconds: prepareDeadline)
+    }
+
+    /// A Job runs and does not end. What is only being read is no reason to give up.
+    private static func isStuck(_ snapshot: RestoreRunSnapshot, _ obstacle: PlanFinding?) -> Bool {
+        obstacle != nil
+            || snapshot.jobs.values.contains { job in
+                if case .running = job.state { true } else { false }
+            }
+    }
+
+    private static func wake(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Wake {
+        let ends = prepareEnds(snapshot, draft)
+        return draft.now < ends ? .at(ends) : .onChange
     }
 
     private static func waiting(
         _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ effects: [Effect]
     ) -> Decision<Status> {
         withRecord(
-            Decision(status: draft.status, effects: effects, wake: .at(prepareEnds(snapshot))), snapshot,
-            draft.status)
+            Decision(status: draft.status, effects: effects, wake: wake(snapshot, draft)), snapshot, draft.status)
     }
 
     /// Refuses a run before anything is made. All findings are named; the first one is the reason.

@@ -119,7 +119,7 @@ extension RestoreRunBehavior {
         entry.targetUID = status.restore?.targetUID
         entry.targetServiceName = spec?.target?.newService?.name
         entry.recoveryTarget = spec?.recoveryTarget
-        entry.parameterOverrides = spec?.target?.newService
+        entry.parameterOverrides = withoutValues(spec?.target?.newService)
         entry.plan = status.plan
         entry.planHash = status.plan?.hash
         entry.requestID = spec?.requestID
@@ -141,6 +141,13 @@ extension RestoreRunBehavior {
         }
         entry.audit = audit(created, status, entry)
         return entry
+    }
+
+    /// Values of variables may be secrets, and the ledger outlives the object.
+    private static func withoutValues(_ service: NewService?) -> NewService? {
+        guard var masked = service, let variables = masked.env else { return service }
+        masked.env = variables.map { NewService.Variable(name: $0.name, value: "(not recorded)") }
+        return masked
     }
 
     private static func sourceLocation(_ source: RestoreSource?) -> String? {

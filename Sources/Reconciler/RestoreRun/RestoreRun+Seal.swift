@@ -50,7 +50,24 @@ extension RestoreRunBehavior {
                     message: "the restored server is of major version \(version / 10_000), not \(world.request.major)"))
         }
         if let inherited = inheritedTarget(result) { return .failed(inherited) }
+        if let gap = shortOfArchive(result, pinned) { return .failed(gap) }
         return .done(warning: otherBackup(start, world))
+    }
+
+    /// PostgreSQL takes a segment that could not be fetched for the archive's end, and promotes without a word: so where
+    /// recovery ended is held against what the archive had.
+    private static func shortOfArchive(_ result: SealResult, _ pinned: PinnedBackup) -> PlanFinding? {
+        guard let newest = pinned.newestSegment.flatMap(WalSegment.init),
+            let end = result.switchLsn.flatMap({ LSN($0) }),
+            let timeline = result.parentTimeline
+        else { return nil }
+        guard timeline < newest.timeline || end.value <= newest.start else { return nil }
+        return PlanFinding(
+            reason: "WALGap",
+            message:
+                "recovery ended at \(end) on timeline \(timeline), but the archive had segment \(newest.name) when the "
+                + "run was planned: a segment in between is missing, or could not be fetched. Nothing was opened; try again, "
+                + "and look for the gap in the source's archive if it happens again")
     }
 
     /// Recovery settings that were left in the source cut a restore to latest at an old target, without a word.

@@ -88,6 +88,11 @@ package enum RestoreRunBehavior: Behavior {
     /// since people may have written to it.
     static func end(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ ending: Ending) -> Decision<Status> {
         var draft = draft
+        if snapshot.state == .running, snapshot.isDone(.seal), !snapshot.isDone(.open), snapshot.statefulSet.isUnknown,
+            snapshot.request != nil
+        {
+            return Decision()
+        }
         let kept = isOpen(snapshot)
         guard snapshot.state == .running, !kept else {
             let suffix = kept ? "; the service was opened already and is kept" : ""

@@ -95,6 +95,8 @@ extension ServiceCloneBehavior {
         run.spec = spec
         guard let request = RunRequest.read(run).request else { return nil }
         let archive = snapshot.archiveRepository.value.flatMap(RepositoryAccess.init)
+        // The spec may have been edited since: what was not allowed then is not allowed now.
+        if let archive, !archive.allows(request.image) { return nil }
         guard request.archive == nil || archive != nil else { return nil }
         // An opened service has nothing of its source.
         return PostgresService(request: request, source: .nowhere, sourcePath: "", archive: archive)

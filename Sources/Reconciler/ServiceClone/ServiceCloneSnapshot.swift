@@ -76,6 +76,11 @@ extension ServiceCloneBehavior {
             if case .absent = snapshot.run { snapshot.run = reader.confirmed(RestoreRun.self, space, name) }
         }
         guard let uid = snapshot.serviceUID else { return snapshot }
+        // The service as it was restored, and not as the spec may have been edited since.
+        if let run = snapshot.run.value, run.metadata.uid == uid, let restored = run.spec?.target?.newService {
+            service = restored
+            snapshot.service = restored
+        }
         let names = ServiceNames(service: service.name ?? "", runUID: uid)
         snapshot.statefulSet = reader.object(StatefulSet.self, space, names.statefulSet)
         if case .absent = snapshot.statefulSet {

@@ -176,6 +176,8 @@ package struct PinnedBackup: Codable, Equatable, Sendable {
     package var systemIdentifier: String
     package var timeline: Int64
     package var bytes: Int64
+    /// The newest archived segment when it was planned: a restore to latest must reach it.
+    package var newestSegment: String?
 
     package init(
         name: String, startLSN: String, finishTime: String?, systemIdentifier: String, timeline: Int64, bytes: Int64

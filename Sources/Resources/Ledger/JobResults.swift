@@ -110,6 +110,10 @@ package struct SealResult: Codable, Equatable, Sendable {
     package var reasons: [String]?
     package var systemIdentifier: String?
     package var timeline: Int64?
+    /// The timeline that the present one left, and where: the end of recovery.
+    package var parentTimeline: Int64?
+    /// `X/X`.
+    package var switchLsn: String?
     package var controlState: String?
     package var inRecovery: Bool?
     package var backupLabel: BackupLabel?

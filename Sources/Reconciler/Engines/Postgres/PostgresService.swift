@@ -206,6 +206,11 @@ package struct PostgresService: Sendable {
             variables += archive.environment
             variables.append(VariableManifest(profile.ownPrefix, value: archive.uri(own.path)))
             variables.append(VariableManifest(profile.backupSchedule, value: own.schedule))
+        } else {
+            // A value of its own, even an empty one, wins over what a ConfigMap of the user's may bring along: a copied one
+            // could name the source's archive.
+            variables.append(VariableManifest(profile.ownPrefix, value: ""))
+            variables.append(VariableManifest("WALE_S3_PREFIX", value: ""))
         }
         return variables + [password]
     }

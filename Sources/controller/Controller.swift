@@ -24,7 +24,7 @@ enum Controller {
             let options = try Options.read(arguments, ProcessInfo.processInfo.environment)
             journal = LogJournal(isVerbose: options.isVerbose)
             try await run(options, journal)
-            exit(0)
+            leave(0)
         } catch let error as Options.UsageError {
             fail("\(error.message)\n\(Options.usage)", status: 2)
         } catch let error as ProbeServer.ListenError {
@@ -108,8 +108,12 @@ enum Controller {
 
     private static func fail(_ text: String, status: Int32) -> Never {
         FileHandle.standardError.write(Data("controller: \(text)\n".utf8))
-        exit(status)
+        leave(status)
     }
+
+    /// Ends the process at once. `exit` would run the C libraries' clean-up (OpenSSL's above all) under the feet of the
+    /// loop's thread, which may still be closing its connections; and nothing here is buffered.
+    private static func leave(_ status: Int32) -> Never { _exit(status) }
 }
 
 /// SIGTERM and SIGINT as one call. A second signal does nothing more: stopping is bounded already.

@@ -10,7 +10,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 declare -A PACKAGES=(
-  [build]="libcurl4-openssl-dev libpq-dev libssl-dev libsimdjson-dev libyaml-dev libmicrohttpd-dev liblz4-dev zlib1g-dev
+  [build]="libcurl4-openssl-dev libpq-dev libssl-dev libsimdjson-dev libyaml-dev libmicrohttpd-dev liblz4-dev libxml2-dev zlib1g-dev
     pkg-config"
   [kube]="golang-go etcd-server etcd-client dpkg-dev openssl curl jq"
   [node]="containerd runc containernetworking-plugins debootstrap iproute2 gcc libc6-dev jq"

@@ -65,6 +65,9 @@ let package = Package(
                 "Seams",
                 "Wiring",
             ]),
+        // Decode and encode times beside Foundation's: swift run -c release JSONBench
+        .executableTarget(
+            name: "JSONBench", dependencies: ["JSON"], path: "Benchmarks/JSONBench", swiftSettings: swiftSettings),
         program("agent", ["CLZ4", "Catalog", "Curl", "Digest", "Frames", "JSON", "ObjectStore", "Resources"]),
 
         // Stand-ins for tests: a deterministic executor, a model of the API server, a model of the ledger.

@@ -23,13 +23,10 @@ package struct JobObservation: Equatable, Sendable {
 
     package var ordinal: Int
     package var state: State
-    /// The Job to remove when the run ends early.
-    package var seen: Seen?
 
-    package init(ordinal: Int, state: State, seen: Seen? = nil) {
+    package init(ordinal: Int, state: State) {
         self.ordinal = ordinal
         self.state = state
-        self.seen = seen
     }
 
     /// Looks for the newest Job of a role, and reads its result when it has ended.
@@ -48,7 +45,7 @@ package struct JobObservation: Equatable, Sendable {
                 }
                 let state = state(of: job, role, ordinal, request, &reader)
                 guard let why = worthRepeating(state) else {
-                    return JobObservation(ordinal: ordinal, state: state, seen: job.seen)
+                    return JobObservation(ordinal: ordinal, state: state)
                 }
                 problem = why
             }

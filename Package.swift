@@ -27,13 +27,17 @@ let package = Package(
     name: "reprise",
     targets: [
         // C libraries, from Debian's -dev packages.
+        .systemLibrary(name: "CBrotli", pkgConfig: "libbrotlidec"),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto"),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl"),
+        .systemLibrary(name: "CLibXML", pkgConfig: "libxml-2.0"),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4"),
+        .systemLibrary(name: "CLZMA", pkgConfig: "liblzma"),
         .systemLibrary(name: "CMicrohttpd", pkgConfig: "libmicrohttpd"),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq"),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib"),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd"),
         .target(
             name: "CSimdjson", cxxSettings: [.define("SIMDJSON_THREADS_ENABLED", to: "1")],
             linkerSettings: [.linkedLibrary("simdjson")]),
@@ -44,13 +48,13 @@ let package = Package(
         module("JSON", ["CSimdjson"]),
         module("Frames", ["CZlib", "Digest", "JSON"]),
         module("Catalog", ["JSON", "Resources"]),
-        module("Reconciler", ["Digest", "JSON", "Resources"]),
+        module("Reconciler", ["Catalog", "Digest", "JSON", "Resources"]),
 
         // What the loop needs from outside, and who provides it.
         module("Seams", ["Resources"]),
         module("KubeClient", ["CYAML", "JSON", "Resources", "Seams"]),
         module("Curl", ["CCurl", "Resources", "Seams"]),
-        module("ObjectStore", ["Resources", "Seams"]),
+        module("ObjectStore", ["CLibXML", "Resources", "Seams"]),
         module("Postgres", ["CPostgres"]),
         module("Ledger", ["JSON", "Postgres", "Resources", "Seams"]),
 
@@ -68,7 +72,12 @@ let package = Package(
         // Decode and encode times beside Foundation's: swift run -c release JSONBench
         .executableTarget(
             name: "JSONBench", dependencies: ["JSON"], path: "Benchmarks/JSONBench", swiftSettings: swiftSettings),
-        program("agent", ["CLZ4", "Catalog", "Curl", "Digest", "Frames", "JSON", "ObjectStore", "Resources"]),
+        program(
+            "agent",
+            [
+                "CBrotli", "CLZ4", "CLZMA", "CZlib", "CZstd", "Catalog", "Curl", "Digest", "Frames", "JSON",
+                "ObjectStore", "Resources", "Seams",
+            ]),
 
         // Stand-ins for tests: a deterministic executor, a model of the API server, a model of the ledger.
         .target(
@@ -80,7 +89,9 @@ let package = Package(
         tests("ResourcesTests", ["Resources"]),
         tests("JSONTests", ["JSON"]),
         tests("FramesTests", ["CZlib", "Digest", "Frames", "JSON"]),
-        tests("ReconcilerTests", ["JSON", "Reconciler", "Resources"]),
+        tests("CatalogTests", ["Catalog", "JSON", "Resources"]),
+        tests("ObjectStoreTests", ["Curl", "ObjectStore", "Resources", "Seams"], exclude: ["Fixtures"]),
+        tests("ReconcilerTests", ["Catalog", "JSON", "Reconciler", "Resources"]),
         tests("KubeClientTests", ["JSON", "KubeClient", "Resources", "Seams"]),
         tests("LedgerTests", ["Ledger", "Postgres", "Resources", "Seams", "TestSupport"]),
         tests(

@@ -3,8 +3,8 @@
 import JSON
 package import Resources
 
-// How WAL-G describes a base backup, as its sources write it. Two documents say the same in different words: the sentinel
-// `<name>_backup_stop_sentinel.json`, whose LSNs are decimal numbers, and `<name>/metadata.json`.
+// How WAL-G describes a base backup, as its sources write it. Two documents say the same in different words: the
+// sentinel `<name>_backup_stop_sentinel.json`, whose LSNs are decimal numbers, and `<name>/metadata.json`.
 
 /// `<name>/metadata.json` (WAL-G's ExtendedMetadataDto).
 struct WalgMetadata: Decodable {
@@ -62,6 +62,8 @@ struct WalgSentinel: Decodable {
 package enum WalgLayout {
     package static let backups = "basebackups_005/"
     package static let wal = "wal_005/"
+    /// Below `basebackups_005/<name>/`: a base backup's files, packed.
+    package static let tarPartitions = "tar_partitions/"
     static let sentinelSuffix = "_backup_stop_sentinel.json"
 
     /// The backup's name if `key` (below `basebackups_005/`) is a sentinel lying directly in it.
@@ -69,6 +71,28 @@ package enum WalgLayout {
         guard key.hasSuffix(sentinelSuffix), !key.contains("/") else { return nil }
         let name = String(key.dropLast(sentinelSuffix.count))
         return isBackupName(name) ? name : nil
+    }
+
+    /// Whether `name` (below `tar_partitions/`) is one of the numbered parts, e.g. `part_001.tar.lz4`. What WAL-G
+    /// logs when it has unpacked one is this name.
+    package static func isPart(_ name: Substring) -> Bool {
+        guard name.hasPrefix("part_") else { return false }
+        let rest = name.dropFirst(5)
+        let digits = rest.prefix { $0.isASCII && $0.isNumber }
+        return !digits.isEmpty && isArchive(rest.dropFirst(digits.count))
+    }
+
+    /// Whether `name` (below `tar_partitions/`) holds the control file, which is written last: without it a backup is
+    /// not complete.
+    package static func isControlPart(_ name: Substring) -> Bool {
+        name.hasPrefix("pg_control") && isArchive(name.dropFirst(10))
+    }
+
+    /// `.tar`, `.tar.lz4`, ...
+    private static func isArchive(_ suffix: Substring) -> Bool {
+        let parts = suffix.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count >= 2, parts[0].isEmpty, parts[1] == "tar" else { return false }
+        return parts.count == 2 || (parts.count == 3 && isCodec(parts[2]))
     }
 
     /// `base_<24 hex>`, with `_D_<24 hex>` for a delta and `_<8 hex>` where WAL-G added an offset.
@@ -136,7 +160,10 @@ extension ScannedBackup {
         uncompressedSize = extended?.uncompressedSize ?? stop.uncompressedSize
         compressedSize = extended?.compressedSize ?? stop.compressedSize
         isPermanent = extended?.isPermanent ?? stop.isPermanent ?? false
-        if stop.deltaFrom != nil { isDelta = true }
+        if let parent = stop.deltaFrom, !parent.isEmpty {
+            isDelta = true
+            deltaFrom = parent
+        }
     }
 
     private static func moment(_ text: String?) -> Timestamp? { text.flatMap { Timestamp(rfc3339: $0) } }

@@ -11,14 +11,10 @@ package struct ScanResult: Codable, Equatable, Sendable {
     package var message: String?
     /// Major versions that have a folder below the archive's path.
     package var majors: [Int]
-    /// The base backups with a sentinel, newest by `lastModified` first; at most 50.
-    package var backups: [ScannedBackup]
-    /// How many there are in all.
-    package var backupsTotal: Int
-    /// Timelines that have a history file.
-    package var timelines: [ScannedTimeline]
-    /// The newest archived segment of each timeline (24 hex digits).
-    package var newestSegments: [String]
+    /// The archive has objects right below its path that belong below a major version: `basebackups_005` or `wal_005`.
+    package var lacksVersion: Bool?
+    /// The archive at the major version that was asked for; `nil` when only emptiness was asked for.
+    package var listing: ArchiveListing?
     /// Objects below the path; 0 means that it is empty.
     package var objects: Int64
     /// Some keys below the path, when it should have been empty; at most 5.
@@ -33,53 +29,57 @@ package struct ScanResult: Codable, Equatable, Sendable {
         self.code = code
         self.message = message
         self.majors = []
-        self.backups = []
-        self.backupsTotal = 0
-        self.timelines = []
-        self.newestSegments = []
         self.objects = 0
         self.sampleKeys = []
     }
 }
 
-/// One base backup, from its sentinel and metadata (WAL-G names and meanings).
-package struct ScannedBackup: Codable, Equatable, Sendable {
-    package var name: String
-    /// When the sentinel was last written, by the store's clock: WAL-G's `LATEST` is the newest of these.
-    package var lastModified: Timestamp
-    package var startTime: Timestamp?
-    package var finishTime: Timestamp?
-    /// `X/X`.
-    package var startLSN: String?
-    package var finishLSN: String?
-    /// e.g. 150015.
-    package var pgVersion: Int?
-    package var systemIdentifier: String?
-    package var uncompressedSize: Int64?
-    package var compressedSize: Int64?
-    package var isDelta: Bool
-    package var isPermanent: Bool
-    /// Why it can't be used, if it can't.
-    package var problem: String?
+/// What the `agent scan` Job of a BackupRepository saw: every archive below the repository's prefix.
+package struct RepositoryScanResult: Codable, Equatable, Sendable {
+    package var v: Int
+    package var attempt: String
+    package var code: String
+    package var message: String?
+    /// By path and major version; at most as many as the repository's `scan.maxArchives`.
+    package var archives: [ScannedArchive]
+    /// How many there are in all.
+    package var archivesTotal: Int
+    /// Objects that were listed in this scan: what was new, unless it was a full one.
+    package var objects: Int64
+    /// Everything was listed anew, and not only what came after the last scan.
+    package var isFull: Bool
+    package var seconds: Int64
+    /// Paths with `basebackups_005` or `wal_005` directly below them, without a major version; at most 10.
+    package var unversioned: [String]
 
-    package init(name: String, lastModified: Timestamp) {
-        self.name = name
-        self.lastModified = lastModified
-        self.isDelta = false
-        self.isPermanent = false
+    package init(attempt: String, code: String, message: String? = nil) {
+        self.v = 1
+        self.attempt = attempt
+        self.code = code
+        self.message = message
+        self.archives = []
+        self.archivesTotal = 0
+        self.objects = 0
+        self.isFull = false
+        self.seconds = 0
+        self.unversioned = []
     }
 }
 
-package struct ScannedTimeline: Codable, Equatable, Sendable {
-    package var timeline: Int64
-    package var parent: Int64?
-    /// Where it left its parent, `X/X`.
-    package var switchLSN: String?
+package struct ScannedArchive: Codable, Equatable, Sendable {
+    /// The archive's key in the bucket, without the major version.
+    package var path: String
+    package var major: Int
+    /// `nil` when it is as the given catalog has it.
+    package var listing: ArchiveListing?
+    /// Why it could not be looked at, if so.
+    package var problem: String?
 
-    package init(timeline: Int64, parent: Int64?, switchLSN: String?) {
-        self.timeline = timeline
-        self.parent = parent
-        self.switchLSN = switchLSN
+    package init(path: String, major: Int, listing: ArchiveListing? = nil, problem: String? = nil) {
+        self.path = path
+        self.major = major
+        self.listing = listing
+        self.problem = problem
     }
 }
 

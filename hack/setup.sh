@@ -10,8 +10,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 declare -A PACKAGES=(
-  [build]="libcurl4-openssl-dev libpq-dev libssl-dev libsimdjson-dev libyaml-dev libmicrohttpd-dev liblz4-dev libxml2-dev zlib1g-dev
-    pkg-config"
+  [build]="libcurl4-openssl-dev libpq-dev libssl-dev libsimdjson-dev libyaml-dev libmicrohttpd-dev liblz4-dev libbrotli-dev liblzma-dev
+    libxml2-dev libzstd-dev zlib1g-dev pkg-config"
   [kube]="golang-go etcd-server etcd-client dpkg-dev openssl curl jq"
   [node]="containerd runc containernetworking-plugins debootstrap iproute2 gcc libc6-dev jq"
   [test]="nghttp2-server openssl postgresql-15 postgresql-client-15 python3-venv jq lz4 curl openssl"

@@ -15,31 +15,49 @@ enum Agent {
         let arguments = Array(CommandLine.arguments.dropFirst())
         let environment = ProcessInfo.processInfo.environment
         guard arguments.first == "scan" else {
-            complain("usage: agent scan --bucket NAME --path PATH (--major N | --expect-empty) [--compare-...]")
+            complain(ScanCommand.usage)
             exit(2)
         }
         let attempt = environment["REPRISE_ATTEMPT_TOKEN"] ?? ""
+        let isRepository = arguments.contains("--repository")
         do {
             let loop = try EventLoop()
             let request = try ScanCommand.read(Array(arguments.dropFirst()))
             let store = try ScanCommand.store(request, environment, loop)
-            let scan = Scan(store: store, request: request, attempt: attempt)
-            let result = await Task(executorPreference: loop) { await scan.run() }.value
-            report(result, environment)
-        } catch let error as ScanCommand.UsageError {
-            complain(error.message)
-            report(ScanResult(attempt: attempt, code: "ScanFailed", message: error.message), environment)
+            let time = SystemTimekeeper(loop)
+            if request.isRepository {
+                let known = KnownArchives.read(request.known)
+                let scan = RepositoryScan(store: store, time: time, request: request, attempt: attempt, known: known)
+                let result = await Task(executorPreference: loop) { await scan.run() }.value
+                report(result, result.code, environment)
+            } else {
+                let scan = Scan(store: store, time: time, request: request, attempt: attempt)
+                let result = await Task(executorPreference: loop) { await scan.run() }.value
+                report(result, result.code, environment)
+            }
         } catch {
-            report(ScanResult(attempt: attempt, code: "ScanFailed", message: "\(type(of: error))"), environment)
+            let usage = error as? ScanCommand.UsageError
+            if let usage { complain(usage.message) }
+            fail(usage?.message ?? "\(type(of: error))", isRepository, attempt, environment)
         }
     }
 
+    private static func fail(
+        _ message: String, _ isRepository: Bool, _ attempt: String, _ environment: [String: String]
+    ) -> Never {
+        let code = "ScanFailed"
+        if isRepository {
+            report(RepositoryScanResult(attempt: attempt, code: code, message: message), code, environment)
+        }
+        report(ScanResult(attempt: attempt, code: code, message: message), code, environment)
+    }
+
     /// Writes the framed result and the termination message, and ends: with 0 when the scan went through.
-    private static func report(_ result: ScanResult, _ environment: [String: String]) -> Never {
+    private static func report(_ result: some Encodable, _ code: String, _ environment: [String: String]) -> Never {
         do {
             let json = try JSON.encode(result)
             FileHandle.standardOutput.write(Data(try ResultFrame.encode(json)))
-            let message = try TerminationMessage(code: result.code, result: json).encoded()
+            let message = try TerminationMessage(code: code, result: json).encoded()
             let path = environment["REPRISE_TERMINATION_LOG"] ?? "/dev/termination-log"
             try Data(message).write(to: URL(fileURLWithPath: path))
         } catch {
@@ -47,7 +65,7 @@ enum Agent {
             _exit(1)
         }
         // Not `exit`: it would run OpenSSL's clean-up under the feet of the thread that closes the connections.
-        _exit(result.code == "OK" ? 0 : 1)
+        _exit(code == "OK" ? 0 : 1)
     }
 
     private static func complain(_ text: String) {

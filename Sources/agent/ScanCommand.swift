@@ -4,11 +4,38 @@ import Curl
 import ObjectStore
 import Resources
 
+/// What a scan is asked for, from the command line.
+struct ScanRequest {
+    var bucket = ""
+    /// The archive without its major version; of a repository, the prefix that archives are looked for below. Without
+    /// slashes at either end.
+    var path = ""
+    var major: Int?
+    /// Only say whether anything lies below the path.
+    var expectEmpty = false
+    var comparing: SourceFingerprint?
+
+    /// Look at every archive below the path.
+    var isRepository = false
+    /// As many archives as are looked at.
+    var maxArchives = 100
+    /// A folder with what the last scan found.
+    var known: String?
+    /// List everything anew, and not only what came after the last scan.
+    var isFull = false
+}
+
 /// Reads the scan's command line and environment (WAL-G's names for endpoint and credentials).
 enum ScanCommand {
     struct UsageError: Error {
         var message: String
     }
+
+    static let usage = """
+        usage: agent scan --bucket NAME --path PATH [--major N | --expect-empty]
+                          [--compare-digest D --compare-keys N --compare-at TIME]
+               agent scan --repository --bucket NAME [--prefix PATH] [--max-archives N] [--known FOLDER] [--full]
+        """
 
     static func read(_ arguments: [String]) throws -> ScanRequest {
         var request = ScanRequest()
@@ -16,23 +43,28 @@ enum ScanCommand {
         var keys: Int64?
         var moment: Timestamp?
         var rest = arguments[...]
+        request.isRepository = arguments.contains("--repository")
         while let flag = rest.popFirst() {
-            if flag == "--expect-empty" {
-                request.expectEmpty = true
-                continue
-            }
-            guard let value = rest.popFirst() else { throw UsageError(message: "\(flag) needs a value") }
             switch flag {
-            case "--bucket": request.bucket = value
-            case "--path": request.path = value
-            case "--major": request.major = Int(value)
-            case "--compare-digest": digest = value
-            case "--compare-keys": keys = Int64(value)
-            case "--compare-at": moment = Timestamp(rfc3339: value)
-            default: throw UsageError(message: "unknown option \(flag)")
+            case "--repository": continue
+            case "--expect-empty" where !request.isRepository: request.expectEmpty = true
+            case "--full" where request.isRepository: request.isFull = true
+            default:
+                guard let value = rest.popFirst() else { throw UsageError(message: "\(flag) needs a value") }
+                switch (flag, request.isRepository) {
+                case ("--bucket", _): request.bucket = value
+                case ("--path", false), ("--prefix", true): request.path = trimmed(value)
+                case ("--major", false): request.major = try number(flag, value)
+                case ("--compare-digest", false): digest = value
+                case ("--compare-keys", false): keys = Int64(value)
+                case ("--compare-at", false): moment = Timestamp(rfc3339: value)
+                case ("--max-archives", true): request.maxArchives = try number(flag, value)
+                case ("--known", true): request.known = value
+                default: throw UsageError(message: "unknown option \(flag)")
+                }
             }
         }
-        guard !request.bucket.isEmpty, !request.path.isEmpty else {
+        guard !request.bucket.isEmpty, request.isRepository || !request.path.isEmpty else {
             throw UsageError(message: "--bucket and --path are required")
         }
         if let digest, let keys, let moment {
@@ -41,6 +73,18 @@ enum ScanCommand {
             throw UsageError(message: "--compare-digest, --compare-keys and --compare-at go together")
         }
         return request
+    }
+
+    private static func number(_ flag: String, _ value: String) throws -> Int {
+        guard let number = Int(value), number > 0 else { throw UsageError(message: "\(flag) needs a positive number") }
+        return number
+    }
+
+    private static func trimmed(_ path: String) -> String {
+        var path = path[...]
+        while path.hasPrefix("/") { path = path.dropFirst() }
+        while path.hasSuffix("/") { path = path.dropLast() }
+        return String(path)
     }
 
     static func store(
@@ -52,7 +96,8 @@ enum ScanCommand {
         let pathStyle = environment["AWS_S3_FORCE_PATH_STYLE"] != "false"
         var settings = CurlExchange.Settings()
         settings.http2 = false
-        settings.bodyLimit = 64 << 20
+        settings.bodyLimit = 16 << 20
+        settings.connections = requestsAtOnce
         settings.signing = S3Signing(
             region: environment["AWS_REGION"] ?? "us-east-1", accessKey: key, secretKey: secret,
             sessionToken: environment["AWS_SESSION_TOKEN"])

@@ -12,6 +12,7 @@ package import Seams
 //         |                                      |   |                      observe(object, through: PassReader)
 //         |                                      |   +--- Fetching <--- asks ---- reads = subscriptions
 //         |                                      |    (quorum GET, pod log, ledger)                |
+//         |                                      +------- Following <-- bytes of a growing log     |
 //         |                                      |                              decide(snapshot, at: now)
 //         +---- status first, then effects ---- Performer <------------------------------ decision + wake
 //
@@ -32,6 +33,7 @@ package import Seams
 //           Informer x kinds      start first; nothing is decided before each has listed once
 //           workForever x N       passes
 //           fetchForever x N      quorum reads, logs, ledger questions
+//           followForever         logs of running containers, a child for each
 //           timersForever         delayed wakes, backoffs
 //           announceForever       Events
 //       Leadership.release        only after a stop signal, and only when all of the above has ended
@@ -171,6 +173,7 @@ extension Loop {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<max(1, configuration.workers) { group.addTask { try await self.workForever() } }
             for _ in 0..<max(1, configuration.fetchers) { group.addTask { try await self.fetchForever() } }
+            group.addTask { try await self.followForever() }
             group.addTask { try await self.timersForever() }
             group.addTask { try await self.announceForever() }
             while try await group.next() != nil {}

@@ -17,6 +17,8 @@ final class Loop: Sendable {
     /// Rung for every key that begins to wait for a worker.
     let workBell = Bell()
     let fetchBell = Bell()
+    /// Rung for every log that begins to wait to be followed, or may now be.
+    let followBell = Bell()
     let noticeBell = Bell()
     /// Rung when the first timer is another one.
     let timerBell = Bell()
@@ -47,6 +49,8 @@ final class Loop: Sendable {
         }
         for _ in 0..<rings.work { workBell.ring(waking: 1) }
         for _ in 0..<rings.fetches { fetchBell.ring(waking: 1) }
+        if rings.follows > 0 { followBell.ring() }
+        for bell in rings.dropped { bell.ring() }
         if rings.notices > 0 { noticeBell.ring() }
         if rings.timers { timerBell.ring() }
         if rings.synced { syncBell.ring() }

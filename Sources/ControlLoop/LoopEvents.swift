@@ -71,6 +71,8 @@ enum LoopEvents {
     // Sources
     /// Warning. Fields: reason, message, what.
     static let fetchFailed = "fetch failed"
+    /// Warning. Fields: reason, message, what. A log that could be, or was, followed; tried again.
+    static let followFailed = "follow failed"
     /// Warning. Fields: reason, message.
     static let ledgerUnavailable = "ledger unavailable"
     /// Warning. Fields: object, reason, message. An Event could not be posted, and is not tried again.

@@ -23,6 +23,8 @@ package final class LoopState: Sendable {
         /// Keys that read something, and what they read.
         package var readers = 0
         package var topics = 0
+        /// Logs of running containers that are followed.
+        package var followers = 0
         /// The epoch of the lease that is held.
         package var epoch: Int64?
     }

@@ -77,7 +77,7 @@ package struct APIClient: Sendable {
     /// - Throws: `APIError`, with code `expired` when `resourceVersion` is too old: list again.
     package func watch<R: Resource>(
         _ type: R.Type, namespace: String? = nil, selector: String? = nil, from resourceVersion: String,
-        serverTimeout: Int = 300, idleTimeout: Milliseconds? = 150_000
+        serverTimeout: Int = 120, idleTimeout: Milliseconds? = 150_000
     ) async throws -> WatchStream<R> {
         var request = try APIRequest.watch(
             R.resourceKind, namespace: namespace, selector: selector, from: resourceVersion,
@@ -103,6 +103,31 @@ package struct APIClient: Sendable {
             // "container … is waiting to start: ContainerCreating"
             error.code = .notReady
             throw error
+        }
+    }
+
+    /// Follows a container's log.
+    /// - Parameters:
+    ///   - since: RFC 3339: only from this moment on, it included; `nil` for all that the node still has.
+    ///   - headTimeout: How long it may take to begin. A kubelet answers with the container's first line.
+    ///   - idleTimeout: How long it may stay silent before it counts as dead.
+    /// - Throws: `APIError`, with code `notReady` when the container has not started yet, and `notFound` when the pod is
+    ///   gone, or not known to its node.
+    package func follow(
+        _ pod: Ref, container: String, since: String? = nil, headTimeout: Milliseconds = 60_000,
+        idleTimeout: Milliseconds? = 300_000
+    ) async throws -> LogStream {
+        var request = try APIRequest.follow(pod, container: container, since: since, idleTimeout: idleTimeout)
+        request.timeout = headTimeout
+        do {
+            let stream = try await exchange.open(request)
+            guard stream.head.status != 200 else { return LogStream(stream) }
+            throw APIError(try await Self.refusal(stream), to: RequestTraits(request, object: pod.name))
+        } catch var error as APIError where error.code == .badRequest {
+            error.code = .notReady
+            throw error
+        } catch {
+            throw APIError.typed(error, isWrite: false)
         }
     }
 

@@ -33,7 +33,8 @@ package enum APIRequest {
     /// A watch from just after `resourceVersion`, with bookmarks.
     /// - Parameters:
     ///   - serverTimeout: After how many seconds the server ends it.
-    ///   - idleTimeout: How long it may stay silent. Bookmarks come about once a minute.
+    ///   - idleTimeout: How long it may stay silent: longer than the server's time, for an older server sends no
+    ///     bookmark before the end of a watch on which nothing happens.
     package static func watch(
         _ kind: ResourceKind, namespace: String?, selector: String? = nil, from resourceVersion: String,
         serverTimeout: Int, idleTimeout: Milliseconds?
@@ -102,14 +103,30 @@ package enum APIRequest {
         target.add("tailLines", options.tailLines.map { String($0) })
         target.add("timestamps", options.timestamps ? "true" : nil)
         target.add("previous", options.previous ? "true" : nil)
-        // A log is text; an error about it is JSON.
-        return HTTPRequest(.get, target.text, headers: [HTTPHeader("Accept", "application/json, */*"), userAgent])
+        return HTTPRequest(.get, target.text, headers: logHeaders)
+    }
+
+    /// A container's log as it grows, from its beginning or from a moment on, each line with its time.
+    /// - Parameters:
+    ///   - since: RFC 3339; the lines of that very moment come too, and servers may cut it down to the whole second.
+    ///   - idleTimeout: How long it may stay silent. Nothing comes while the container says nothing.
+    package static func follow(
+        _ pod: Ref, container: String, since: String?, idleTimeout: Milliseconds?
+    ) throws(APIError) -> HTTPRequest {
+        var target = try RequestTarget(pod, subresource: "log")
+        target.add("container", container)
+        target.add("follow", "true")
+        target.add("timestamps", "true")
+        target.add("sinceTime", since)
+        return HTTPRequest(.get, target.text, headers: logHeaders, idleTimeout: idleTimeout)
     }
 
     static let fieldManager = "reprise"
     private static let userAgent = HTTPHeader("User-Agent", "reprise")
     private static let contentType = HTTPHeader("Content-Type", "application/json")
     private static let headers = [HTTPHeader("Accept", "application/json"), userAgent]
+    /// A log is text; an error about it is JSON.
+    private static let logHeaders = [HTTPHeader("Accept", "application/json, */*"), userAgent]
 
     private static func put(_ body: some Encodable, to ref: Ref, subresource: String) throws(APIError) -> HTTPRequest {
         var target = try RequestTarget(ref, subresource: subresource)

@@ -32,6 +32,13 @@ package struct Patch: Hashable, Sendable {
         return Patch(.merge, body: try encoded(FinalizersBody(metadata: mark)))
     }
 
+    /// Gives a ConfigMap the data and the annotations of a manifest; other keys stay.
+    package static func configMap(_ manifest: ConfigMapManifest, of seen: Seen) throws(APIError) -> Patch {
+        var mark = try MetadataMark(seen)
+        if !manifest.metadata.annotations.isEmpty { mark.annotations = manifest.metadata.annotations }
+        return Patch(.merge, body: try encoded(ConfigMapBody(metadata: mark, data: manifest.data)))
+    }
+
     /// Removes variables from one container of a workload's pod template, whoever set them.
     package static func dropEnvironment(
         _ names: [String], fromContainer container: String, of seen: Seen
@@ -51,6 +58,7 @@ struct MetadataMark: Encodable {
     var uid: String
     var resourceVersion: String
     var finalizers: [String]?
+    var annotations: [String: String]?
 
     init(_ seen: Seen) throws(APIError) {
         let mark = try ObjectMark(seen)
@@ -120,6 +128,11 @@ private struct MergeBody<Fields: Encodable>: Encodable {
 
 private struct FinalizersBody: Encodable {
     var metadata: MetadataMark
+}
+
+private struct ConfigMapBody: Encodable {
+    var metadata: MetadataMark
+    var data: [String: String]
 }
 
 private struct EnvironmentBody: Encodable {

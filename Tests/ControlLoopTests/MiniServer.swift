@@ -18,6 +18,8 @@ final class MiniServer: @unchecked Sendable {
     /// Every request as `METHOD path`, without the lease's.
     private(set) var log: [String] = []
     private(set) var bodies: [String: JSONValue] = [:]
+    /// By path.
+    var logs: [String: MiniLog] = [:]
     /// Asked before each request that it might go wrong with.
     var fault: ((_ port: String, _ request: String) -> Fault?)?
 
@@ -134,6 +136,14 @@ final class MiniServer: @unchecked Sendable {
     private func watch(_ request: HTTPRequest, from port: String) throws -> any HTTPStream {
         if severed.contains(port) { throw ExchangeError(.unreachable, "severed") }
         let parts = request.target.split(separator: "?")
+        if parts[0].hasSuffix("/log") {
+            log.append("FOLLOW \(parts[0])")
+            switch fault?(port, "FOLLOW \(parts[0])") {
+            case .refuse(let status, let reason): return MiniStream(refusal(status, reason, String(parts[0])))
+            case .loseRequest, .loseAnswer: throw ExchangeError(.connectionLost, "lost")
+            case nil: return try follow(String(parts[0]), parts.last ?? "")
+            }
+        }
         let since = parts.last?.split(separator: "&").first { $0.hasPrefix("resourceVersion=") }
         let from = Int64(since?.dropFirst(16) ?? "") ?? 0
         let stream = MiniStream(collection: String(parts[0]))
@@ -205,7 +215,7 @@ final class MiniServer: @unchecked Sendable {
         HTTPResponse(status: 200, body: (try? JSON.encode(value)) ?? [])
     }
 
-    private func refusal(_ status: Int, _ reason: String, _ path: String) -> HTTPResponse {
+    func refusal(_ status: Int, _ reason: String, _ path: String) -> HTTPResponse {
         let name = String(path.split(separator: "/").last ?? "")
         let body: JSONValue = [
             "kind": "Status", "reason": .string(reason), "code": .integer(Int64(status)),
@@ -215,25 +225,41 @@ final class MiniServer: @unchecked Sendable {
     }
 }
 
-/// The body of one watch.
+/// The body of one watch, or of a followed log.
 final class MiniStream: HTTPStream {
     private struct State {
         var pieces: [[UInt8]] = []
         var isClosed = false
+        var failure: ExchangeError?
         var waiter: CheckedContinuation<Void, Never>?
     }
 
     let collection: String
-    let head = HTTPResponse(status: 200)
+    let head: HTTPResponse
     private let state = Mutex(State())
 
-    init(collection: String) { self.collection = collection }
+    init(collection: String) {
+        self.collection = collection
+        head = HTTPResponse(status: 200)
+    }
+
+    /// An answer that is no stream.
+    init(_ refusal: HTTPResponse) {
+        collection = ""
+        head = HTTPResponse(status: refusal.status)
+        push(refusal.body)
+        close()
+    }
+
+    var isClosed: Bool { state.withLock { $0.isClosed } }
 
     func push(_ piece: [UInt8]) {
         // Cut in two, as networks do.
         let middle = piece.count / 2
         wake { $0.pieces += [Array(piece[..<middle]), Array(piece[middle...])] }
     }
+
+    func fail(_ error: ExchangeError) { wake { $0.failure = error } }
 
     func close() { wake { $0.isClosed = true } }
 
@@ -248,16 +274,17 @@ final class MiniStream: HTTPStream {
 
     func next() async throws -> [UInt8]? {
         while true {
-            let (piece, isClosed) = state.withLock { state in
-                (state.pieces.isEmpty ? nil : state.pieces.removeFirst(), state.isClosed)
+            let (piece, isClosed, failure) = state.withLock { state in
+                (state.pieces.isEmpty ? nil : state.pieces.removeFirst(), state.isClosed, state.failure)
             }
             if let piece { return piece }
             try Task.checkCancellation()
+            if let failure { throw failure }
             if isClosed { return nil }
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
                     let isReady = state.withLock { state in
-                        if !state.pieces.isEmpty || state.isClosed { return true }
+                        if !state.pieces.isEmpty || state.isClosed || state.failure != nil { return true }
                         state.waiter = continuation
                         return false
                     }

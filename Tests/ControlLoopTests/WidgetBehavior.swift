@@ -22,6 +22,10 @@ struct Widget: CustomResource {
         var wakeAt: Timestamp?
         /// Record a row.
         var isRecorded: Bool?
+        /// Follow the log of that pod's container `postgres`.
+        var follows: String?
+        /// How often that container has been restarted.
+        var restart: Int?
     }
 
     struct Status: Codable, Equatable, Sendable {
@@ -29,6 +33,8 @@ struct Widget: CustomResource {
         var trouble: String?
         var child: String?
         var row: String?
+        /// What the log has given away: `restored 3 000000010000000000000004`, by the pattern's name.
+        var lines: String?
     }
 }
 
@@ -42,6 +48,7 @@ enum WidgetBehavior: Behavior {
         var child: Observed<ConfigMap> = .unknown
         var siblings: Observed<[ConfigMap]> = .unknown
         var row: Observed<LedgerAnswer> = .unknown
+        var lines: Observed<LineFacts> = .unknown
         var failure: Failure?
     }
 
@@ -55,8 +62,26 @@ enum WidgetBehavior: Behavior {
         }
         snapshot.siblings = reader.objects(ConfigMap.self, space, labelled: "widget", object.metadata.name)
         if object.spec?.isRecorded == true { snapshot.row = reader.ledger(.run(uid: object.metadata.uid ?? "")) }
+        if let pod = object.spec?.follows {
+            let seen = Seen(ref: Ref(Pod.resourceKind, space, pod), uid: "uid of \(pod)", resourceVersion: "1")
+            let format = LineFormat(patterns: patterns, restart: object.spec?.restart ?? 0)
+            snapshot.lines = reader.lines(of: seen, container: "postgres", as: format)
+        }
         snapshot.failure = reader.lastFailure()
         return snapshot
+    }
+
+    static let patterns = [
+        LinePattern("restored", ["restored log file \""], keepsWord: true),
+        LinePattern("fetched", ["Finished extraction of "]),
+        LinePattern("NoBackupsFound", ["No backups found"]),
+    ]
+
+    private static func summary(_ facts: LineFacts) -> String {
+        let parts = facts.counts.keys.sorted().map { name in
+            "\(name) \(facts.counts[name] ?? 0)\(facts.words[name].map { " \($0)" } ?? "")"
+        }
+        return parts.isEmpty ? "nothing" : parts.joined(separator: ", ")
     }
 
     static func decide(_ snapshot: Snapshot, at now: Timestamp) -> Decision<Widget.Status> {
@@ -74,6 +99,7 @@ enum WidgetBehavior: Behavior {
             let mayTry = snapshot.failure == nil || widget.spec?.isTimid != true
             if mayTry { decision.effects.append(.create(.configMap(manifest(name, widget)))) }
         }
+        if let facts = snapshot.lines.value { status.lines = summary(facts) }
         if widget.spec?.isRecorded == true {
             switch snapshot.row {
             case .unknown: break

@@ -18,26 +18,30 @@ import Testing
             container: "postgres", replicas: 1, args: nil, env: [VariableManifest("KEEP", value: "1")],
             removeEnv: ["WALG_CLONE_FROM"], readinessProbe: nil,
             livenessProbe: Probe(command: ["true"], period: 1, timeout: 2, failureThreshold: 3),
-            removeStartupProbe: true, annotations: ["a": "b"])
+            removeStartupProbe: true, removeInitContainers: true, annotations: ["a": "b"])
         let patch = try TemplatePatch.make(seen, change)
         #expect(patch.format == .strategicMerge)
         let text = String(decoding: patch.body, as: UTF8.self)
         #expect(
             text == """
                 {"metadata":{"uid":"u","resourceVersion":"7"},"spec":{"replicas":1,"template":\
-                {"metadata":{"annotations":{"a":"b"}},"spec":{"containers":[{"name":"postgres","args":null,\
+                {"metadata":{"annotations":{"a":"b"}},"spec":{"initContainers":null,\
+                "containers":[{"name":"postgres","args":null,\
                 "readinessProbe":null,"livenessProbe":{"exec":{"command":["true"]},"periodSeconds":1,\
                 "timeoutSeconds":2,"failureThreshold":3},"startupProbe":null,"env":[{"name":"KEEP","value":"1"},\
                 {"$patch":"delete","name":"WALG_CLONE_FROM"}]}]}}}}
                 """)
     }
 
-    @Test func templatePatchNeedsAnIncarnation() {
+    @Test func templatePatchNeedsAnIncarnation() throws {
         let change = TemplateChange(
             container: "c", replicas: 1, args: nil, env: [], removeEnv: [], readinessProbe: nil, livenessProbe: nil,
             removeStartupProbe: false)
         let nobody = Seen(ref: seen.ref, uid: "", resourceVersion: "7")
         #expect(throws: (any Error).self) { try TemplatePatch.make(nobody, change) }
+        // and init containers stay unless they are to go
+        let body = try TemplatePatch.make(seen, change).body
+        #expect(!String(decoding: body, as: UTF8.self).contains("initContainers"))
     }
 
     @Test(

@@ -8,19 +8,17 @@ is in stand_in_programs.py; how fast, and what goes wrong, a test sets per names
 import copy
 import datetime
 import heapq
-import http.server
 import itertools
 import pathlib
 import queue
 import re
-import ssl
 import threading
 import time
 import traceback
-import urllib.parse
 
 import stand_in_programs as programs
 from api_client import Api, ApiError, path
+from stand_in_logs import ContainerLog, LogServer
 
 DEFAULTS = {
     # seconds
@@ -28,7 +26,20 @@ DEFAULTS = {
     'results': {},   # role -> fields that replace those of its result
     'spoil': {},     # role -> how its first results are broken, one word for each attempt
     'waiting': {},   # 'server' or role -> (reason, message) of a container that can't start
+    'lines': {},     # stage -> what the server's container says when it begins, in place of LINES
     'hold': set(),   # stages that do not pass: 'server', 'fetch', 'replay', 'serve', 'stop', or a Job's role
+}
+
+# What a server's container says when it comes to a stage.
+LINES = {
+    'fetching': ["INFO: 2026/05/27 05:00:00.000000 LATEST backup is: 'base_000000010000000000000004'"],
+    'replaying': ['INFO: 2026/05/27 05:00:01.000000 Finished extraction of part_001.tar.lz4',
+                  'INFO: 2026/05/27 05:00:01.000000 Backup extraction complete.',
+                  'LOG:  starting archive recovery'],
+    'restored': ['LOG:  restored log file "000000010000000000000005" from archive',
+                 'LOG:  restored log file "000000010000000000000006" from archive',
+                 'LOG:  archive recovery complete'],
+    'ready': ['LOG:  database system is ready to accept connections'],
 }
 
 
@@ -44,13 +55,29 @@ class PlayedPod:
         self.uid = pod['metadata']['uid']
         ended = pod.get('status', {}).get('phase') in ('Succeeded', 'Failed')
         self.stage = 'ready' if ended else 'new'
-        self.log = ''
+        self.logs = {}  # by container, from its start on
+        self.told = set()
+        if ended:
+            self.begin_log().end()
         match = programs.JOB_NAME.match(pod['metadata'].get('labels', {}).get('reprise.dev/job', ''))
         self.role, self.ordinal = (match[1], int(match[2])) if match else ('server', 0)
 
     @property
     def container(self):
         return self.pod['spec']['containers'][0]
+
+    def begin_log(self, container=None):
+        return self.logs.setdefault(container or self.container['name'], ContainerLog())
+
+    def say(self, *lines, container=None):
+        """The container writes lines, if it has started."""
+        log = self.logs.get(container or self.container['name'])
+        if log:
+            log.say(*lines)
+
+    def end_logs(self):
+        for log in list(self.logs.values()):
+            log.end()
 
     @property
     def environment(self):
@@ -66,7 +93,7 @@ class KubeletStandIn:
         self.pods, self.heap, self.incoming = {}, [], queue.Queue()
         self.counter = itertools.count()
         self.lock = threading.RLock()
-        self.server, self.stopped = None, threading.Event()
+        self.server, self.stopped = LogServer(pathlib.Path(run) / 'pki', self.log_of), threading.Event()
 
     # ------------------------------------------------------------ for tests
 
@@ -81,7 +108,7 @@ class KubeletStandIn:
             return self.settings.setdefault(namespace, copy.deepcopy(DEFAULTS))
 
     def start(self):
-        self.serve_logs()
+        self.server.start()
         self.register()
         for task in (self.beat_forever, self.watch_forever, self.play_forever):
             threading.Thread(target=task, daemon=True, name=task.__name__).start()
@@ -89,8 +116,7 @@ class KubeletStandIn:
 
     def stop(self):
         self.stopped.set()
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.stop()
 
     # ------------------------------------------------------------ the node
 
@@ -105,7 +131,7 @@ class KubeletStandIn:
         status = {
             'capacity': resources, 'allocatable': resources, 'conditions': self.conditions(),
             'addresses': [{'type': 'InternalIP', 'address': '127.0.0.1'}, {'type': 'Hostname', 'address': self.node}],
-            'daemonEndpoints': {'kubeletEndpoint': {'Port': self.server.server_port}}}
+            'daemonEndpoints': {'kubeletEndpoint': {'Port': self.server.port}}}
         self.api.patch('Node', None, self.node, {'status': status}, '/status')
 
     @staticmethod
@@ -132,39 +158,13 @@ class KubeletStandIn:
 
     # ------------------------------------------------------------ logs
 
-    def serve_logs(self):
-        stand_in = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                parts = urllib.parse.urlparse(self.path).path.strip('/').split('/')
-                pod = stand_in.find(*parts[1:3]) if parts[0] == 'containerLogs' and len(parts) == 4 else None
-                text = pod.log.encode() if pod else b'not found'
-                try:
-                    self.send_response(200 if pod else 404)
-                    self.send_header('Content-Length', str(len(text)))
-                    self.end_headers()
-                    self.wfile.write(text)
-                except OSError:
-                    pass  # who asked was killed meanwhile
-
-            def log_message(self, *_):
-                pass
-
-        pki = f'{self.run}/pki'
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=f'{pki}/ca.crt')
-        tls.verify_mode = ssl.CERT_REQUIRED
-        tls.load_cert_chain(f'{pki}/node.crt', f'{pki}/node.key')
-        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self.server.daemon_threads = True
-        self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
-        threading.Thread(target=self.server.serve_forever, daemon=True, name='logs').start()
-
-    def find(self, namespace, name):
+    def log_of(self, namespace, name, container):
+        """The log of that container; None without such a pod; or why there is no log yet."""
         for played in list(self.pods.values()):
             metadata = played.pod['metadata']
             if (metadata['namespace'], metadata['name']) == (namespace, name):
-                return played
+                waiting = f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating'
+                return played.logs.get(container, waiting)
         return None
 
     # ------------------------------------------------------------ pods
@@ -216,7 +216,9 @@ class KubeletStandIn:
                 self.later(played, self.of(heard['metadata']['namespace'])['stop'])
 
     def forget(self, uid):
-        if self.pods.pop(uid, None):
+        played = self.pods.pop(uid, None)
+        if played:
+            played.end_logs()
             self.volumes.detach(uid)
 
     def later(self, played, seconds):
@@ -260,6 +262,7 @@ class KubeletStandIn:
             return 0.1
         for claim, writes in claims:
             self.volumes.attach(claim, played.uid, writes)
+        played.begin_log()
         running = {'running': {'startedAt': now()}}
         if played.role != 'server':
             self.report(played, 'Running', running, started=True, ready=True)
@@ -269,19 +272,31 @@ class KubeletStandIn:
                                                  played.environment) for claim, _ in claims)
         self.report(played, 'Running', running, started=not restores)
         played.stage = 'fetching' if restores else 'serving'
+        if restores:
+            self.tell(played, 'fetching', settings)
         return settings['fetch'] if restores else settings['serve']
 
     def when_fetching(self, played, settings):
         self.report(played, 'Running', {'running': {'startedAt': now()}}, started=True)
         played.stage = 'replaying'
+        self.tell(played, 'replaying', settings)
         return settings['replay']
 
     def when_replaying(self, played, settings):
+        self.tell(played, 'restored', settings)
         return self.when_serving(played, settings)
 
     def when_serving(self, played, settings):
         self.report(played, 'Running', {'running': {'startedAt': now()}}, started=True, ready=True)
+        self.tell(played, 'ready', settings)
         played.stage = 'ready'
+
+    @staticmethod
+    def tell(played, stage, settings):
+        """Once for each stage: a step that could not be reported is done again."""
+        if stage not in played.told:
+            played.told.add(stage)
+            played.say(*settings['lines'].get(stage, LINES[stage]))
 
     def when_ready(self, played, settings):
         return None
@@ -292,16 +307,19 @@ class KubeletStandIn:
         result = {**programs.result_of(played.role, played.environment, content),
                   **settings['results'].get(played.role, {})}
         spoil = (settings['spoil'].get(played.role) or [])[played.ordinal - 1:played.ordinal]
-        played.log, message = programs.frame(result, spoil[0] if spoil else '')
+        text, message = programs.frame(result, spoil[0] if spoil else '')
+        played.say(*text.splitlines())
         code = 0 if result['code'] == 'OK' else 1
         ended = {'exitCode': code, 'startedAt': now(), 'finishedAt': now(), 'message': message,
                  'reason': 'Error' if code else 'Completed'}
+        played.end_logs()
         self.report(played, 'Failed' if code else 'Succeeded', {'terminated': ended})
         self.volumes.detach(played.uid)
         played.stage = 'ready'
 
     def when_stopping(self, played, settings):
         metadata = played.pod['metadata']
+        played.end_logs()
         self.volumes.detach(played.uid)
         self.api.delete('Pod', metadata['namespace'], metadata['name'], {
             'apiVersion': 'v1', 'kind': 'DeleteOptions', 'gracePeriodSeconds': 0, 'preconditions': {'uid': played.uid}})

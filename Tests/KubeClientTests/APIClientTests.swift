@@ -147,4 +147,27 @@ import Testing
         #expect(error.code == .notReady)
         #expect(error.disposition == .retry(after: nil))
     }
+
+    @Test func aFollowedLog() async throws {
+        let exchange = ScriptedExchange([
+            .stream(200, [Array("one\ntw".utf8), Array("o\n".utf8)]),
+            .json(400, try fixture("status-log-waiting.json")),
+            // A 404 that does not name the pod says nothing about it.
+            .json(404, try fixture("status-notfound-resource.json")),
+            .failure(ExchangeError(.timedOut, "no head")),
+        ])
+        let client = APIClient(exchange, timeout: 5)
+        let pod = Ref(Pod.resourceKind, "db", "p")
+        let stream = try await client.follow(pod, container: "c", headTimeout: 60, idleTimeout: 300)
+        #expect(try await stream.next() == Array("one\ntw".utf8))
+        #expect(try await stream.next() == Array("o\n".utf8))
+        #expect(try await stream.next() == nil)
+        stream.close()
+        for code in [APIError.Code.notReady, .unknownResource, .timedOut] {
+            #expect(try await apiError { _ = try await client.follow(pod, container: "c") }.code == code)
+        }
+        #expect(exchange.closedStreams == 3)
+        #expect(exchange.requests.first?.timeout == 60)
+        #expect(exchange.requests.first?.idleTimeout == 300)
+    }
 }

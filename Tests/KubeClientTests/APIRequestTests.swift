@@ -49,6 +49,16 @@ import Testing
                 try APIRequest.log(Ref(Self.pod, "db", "p"), LogOptions(container: "c", limitBytes: 0)),
                 "/api/v1/namespaces/db/pods/p/log?container=c&limitBytes=1"
             ),
+            (
+                try APIRequest.follow(Ref(Self.pod, "db", "p"), container: "c", since: nil, idleTimeout: nil),
+                "/api/v1/namespaces/db/pods/p/log?container=c&follow=true&timestamps=true"
+            ),
+            (
+                try APIRequest.follow(
+                    Ref(Self.pod, "db", "p"), container: "c", since: "2026-05-27T03:00:00.000000001Z", idleTimeout: 9),
+                "/api/v1/namespaces/db/pods/p/log?container=c&follow=true&timestamps=true"
+                    + "&sinceTime=2026-05-27T03%3A00%3A00.000000001Z"
+            ),
         ]
         for (request, target) in table {
             #expect(request.target == target)

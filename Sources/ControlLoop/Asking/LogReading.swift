@@ -24,6 +24,8 @@ enum LogReading {
         guard let result = message.believable(outcome) else { return .unbelievable(problem(outcome)) }
         switch format.content {
         case .scan: return read(ScanResult.self, result, format, \.attempt) { .scan($0) }
+        case .repositoryScan:
+            return read(RepositoryScanResult.self, result, format, \.attempt) { .repositoryScan($0) }
         case .seal: return read(SealResult.self, result, format, \.attempt) { .seal($0) }
         case .backup: return read(BackupResult.self, result, format, \.attempt) { .backup($0) }
         }

@@ -2,6 +2,7 @@
 
 import Reconciler
 import Resources
+import Seams
 
 /// Something to be asked for, because a key reads it and it can't be watched.
 enum Fetch: Hashable, Sendable {
@@ -50,8 +51,27 @@ struct Answers: Sendable {
         var failures = 0
     }
 
+    /// A log that is followed.
+    struct LineSlot: Sendable {
+        var generation: UInt64
+        /// What it has given away; `nil` until it could be opened.
+        var facts: LineFacts?
+        var position: LogPosition?
+        var failures = 0
+        var emptyEnds = 0
+        /// The container has ended; there is nothing more to read.
+        var isOver = false
+        /// When its readers were last woken.
+        var toldAt: Uptime?
+        /// They are to be woken at a moment that is set.
+        var isTelling = false
+        /// Ends its connection.
+        var dropped = Bell()
+    }
+
     var confirmed: [Confirmation: ConfirmedSlot] = [:]
     var logs: [LogRequest: Slot<Observed<LogFacts>>] = [:]
+    var lines: [LineRequest: LineSlot] = [:]
     var ledger: [LedgerQuestion: Slot<Observed<LedgerAnswer>>] = [:]
 
     /// Forgets the answer to a fetch; whether there is anything to ask is decided by its slot.

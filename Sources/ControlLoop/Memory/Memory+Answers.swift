@@ -37,6 +37,7 @@ extension Memory {
             case .object, .labelled: break
             case .confirmed(let target): forget(.confirmed(asker: key, target: target))
             case .log(let request): if dropped.isOrphaned { forget(.log(request)) }
+            case .lines(let request): if dropped.isOrphaned { dropLines(request) }
             case .ledger(let question): if dropped.isOrphaned { forget(.ledger(question)) }
             }
         }

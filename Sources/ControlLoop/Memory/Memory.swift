@@ -14,15 +14,22 @@ struct Memory: Sendable {
     enum Due: Hashable, Sendable {
         case pass(Key)
         case fetch(Fetch)
+        /// A log is to be followed again.
+        indirect case follow(LineRequest)
+        /// Readers of a log are to be told what has gathered.
+        indirect case tell(LineRequest)
     }
 
     /// Who must be told after the lock is open.
     struct Rings: Sendable {
         var work = 0
         var fetches = 0
+        var follows = 0
         var notices = 0
         var timers = false
         var synced = false
+        /// Of the logs that nobody reads any more.
+        var dropped: [Bell] = []
     }
 
     var kinds = KindTable()
@@ -32,6 +39,10 @@ struct Memory: Sendable {
     var answers = Answers()
     var work = KeyedQueue<Key>()
     var fetches = KeyedQueue<Fetch>()
+    /// Logs that wait to be followed.
+    var follows = KeyedQueue<LineRequest>()
+    /// How many logs are followed just now.
+    var following = 0
     var timers = Timers<Due>()
     var failures: [Key: FailureRecord] = [:]
     /// Who has lately written a status.
@@ -40,7 +51,7 @@ struct Memory: Sendable {
     private var serial: UInt64 = 0
     /// The moment that the timer task sleeps for.
     private var armed: Timers<Due>.Moment?
-    private var rings = Rings()
+    var rings = Rings()
 
     /// The next number of a count that only ever rises.
     mutating func nextSerial() -> UInt64 {
@@ -105,6 +116,8 @@ struct Memory: Sendable {
         for due in timers.takeDue(at: now) {
             switch due {
             case .fetch(let fetch): request(fetch)
+            case .follow(let request): follow(request)
+            case .tell(let request): tellLines(request, at: now)
             case .pass(let key):
                 // Time is a reason to look again: quorum reads of before don't count.
                 for case .confirmed(let target) in subscriptions.topics(of: key) { doubt(key, target) }

@@ -82,6 +82,14 @@ struct PassReader: Reader {
         return facts
     }
 
+    /// Nobody waits for these: they tell how something goes on, and a decision does without them.
+    mutating func lines(of pod: Seen, container: String, as format: LineFormat) -> Observed<LineFacts> {
+        let request = LineRequest(
+            namespace: pod.ref.namespace, pod: pod.ref.name, podUID: pod.uid, container: container, format: format)
+        note(.lines(request))
+        return memory.lines(request)
+    }
+
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer> {
         note(.ledger(question))
         let answer = memory.ledger(question)

@@ -41,6 +41,17 @@ struct LogRequest: Hashable, Sendable {
     var format: LogFormat
 }
 
+/// The log of one start of one container, as somebody wants it read while it grows.
+struct LineRequest: Hashable, Sendable {
+    var namespace: String
+    var pod: String
+    /// Tells one pod from another of its name. The API server is asked by name alone, so for a moment the log may be
+    /// that of a successor; whoever reads it hears of that pod, and reads something else.
+    var podUID: String
+    var container: String
+    var format: LineFormat
+}
+
 /// What can be read, and can therefore change for its readers.
 enum Topic: Hashable, Sendable {
     case object(Key)
@@ -48,6 +59,7 @@ enum Topic: Hashable, Sendable {
     /// A quorum read of an object; each reader has an answer of its own.
     case confirmed(Key)
     indirect case log(LogRequest)
+    indirect case lines(LineRequest)
     case ledger(LedgerQuestion)
 }
 

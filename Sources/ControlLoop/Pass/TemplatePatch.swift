@@ -8,7 +8,8 @@ import Resources
 /// The strategic merge patch that a `TemplateChange` is.
 ///
 /// Containers and variables are merged by name, so what the patch does not name stays. `null` removes a field; a
-/// variable is removed by `$patch: delete`, whoever set it.
+/// variable is removed by `$patch: delete`, whoever set it. Init containers go all at once: an API server adds an element
+/// that is to be deleted from a list that is not there (seen with Kubernetes 1.20).
 struct TemplatePatch: Encodable {
     private let seen: Seen
     private let change: TemplateChange
@@ -27,7 +28,7 @@ struct TemplatePatch: Encodable {
     }
 
     private enum Keys: String, CodingKey {
-        case metadata, uid, resourceVersion, spec, replicas, template, annotations, containers
+        case metadata, uid, resourceVersion, spec, replicas, template, annotations, initContainers, containers
         case name, args, env, readinessProbe, livenessProbe, startupProbe
         case patch = "$patch"
     }
@@ -45,6 +46,7 @@ struct TemplatePatch: Encodable {
             try templateMetadata.encode(change.annotations, forKey: .annotations)
         }
         var podSpec = template.nestedContainer(keyedBy: Keys.self, forKey: .spec)
+        if change.removeInitContainers { try podSpec.encodeNil(forKey: .initContainers) }
         var containers = podSpec.nestedUnkeyedContainer(forKey: .containers)
         var container = containers.nestedContainer(keyedBy: Keys.self)
         try container.encode(change.container, forKey: .name)

@@ -51,11 +51,15 @@ package struct PodTemplate: Decodable, Equatable, Sendable {
 /// The part of a pod's spec that decisions read.
 package struct PodSpec: Decodable, Equatable, Sendable {
     package var nodeName: String?
+    package var initContainers: [Container]?
     package var containers: [Container]?
 
-    package init(nodeName: String? = nil, containers: [Container]? = nil) {
+    package init(
+        nodeName: String? = nil, containers: [Container]? = nil, initContainers: [Container]? = nil
+    ) {
         self.nodeName = nodeName
         self.containers = containers
+        self.initContainers = initContainers
     }
 
     package struct Container: Decodable, Equatable, Sendable {
@@ -162,6 +166,12 @@ package struct Pod: Resource {
         package var waiting: Waiting?
         package var running: Running?
         package var terminated: Terminated?
+
+        package init(waiting: Waiting? = nil, running: Running? = nil, terminated: Terminated? = nil) {
+            self.waiting = waiting
+            self.running = running
+            self.terminated = terminated
+        }
     }
 
     package struct Waiting: Decodable, Equatable, Sendable {
@@ -176,6 +186,8 @@ package struct Pod: Resource {
 
     package struct Running: Decodable, Equatable, Sendable {
         package var startedAt: Timestamp?
+
+        package init(startedAt: Timestamp? = nil) { self.startedAt = startedAt }
     }
 
     package struct Terminated: Decodable, Equatable, Sendable {

@@ -31,6 +31,8 @@ package struct PodSpecManifest: Encodable, Equatable, Sendable {
     package var tolerations: [Toleration]?
     package var affinity: Passthrough?
     package var topologySpreadConstraints: [Passthrough]?
+    /// Run one after the other, to their end, before `containers`; all of them again when the pod is restarted.
+    package var initContainers: [ContainerManifest]?
     package var containers: [ContainerManifest]
     package var volumes: [VolumeManifest]?
 
@@ -190,12 +192,13 @@ package struct VolumeMount: Encodable, Equatable, Sendable {
     }
 }
 
-/// One volume: a claim, keys of a Secret, a ConfigMap, or scratch space.
+/// One volume: a claim, keys of a Secret, a ConfigMap, files out of several ConfigMaps, or scratch space.
 package struct VolumeManifest: Encodable, Equatable, Sendable {
     package var name: String
     package var persistentVolumeClaim: Claim?
     package var secret: SecretFiles?
     package var configMap: ConfigMapFiles?
+    package var projected: Projection?
     package var emptyDir: EmptyDir?
 
     package init(name: String, claim: String, readOnly: Bool? = nil) {
@@ -211,6 +214,18 @@ package struct VolumeManifest: Encodable, Equatable, Sendable {
     package init(name: String, configMap: String) {
         self.name = name
         self.configMap = ConfigMapFiles(name: configMap)
+    }
+
+    /// One key of each of some ConfigMaps, as the file `<name of the ConfigMap>.json`. Those that are not there are left
+    /// out.
+    package init(name: String, key: String, ofConfigMaps configMaps: [String]) {
+        self.name = name
+        self.projected = Projection(
+            sources: configMaps.map { configMap in
+                .init(
+                    configMap: .init(
+                        name: configMap, items: [.init(key: key, path: "\(configMap).json")], optional: true))
+            })
     }
 
     package init(name: String, emptyDirSizeLimit: String?) {
@@ -230,6 +245,25 @@ package struct VolumeManifest: Encodable, Equatable, Sendable {
 
     package struct ConfigMapFiles: Encodable, Equatable, Sendable {
         package var name: String
+    }
+
+    package struct Projection: Encodable, Equatable, Sendable {
+        package var sources: [Source]
+
+        package struct Source: Encodable, Equatable, Sendable {
+            package var configMap: Files
+        }
+
+        package struct Files: Encodable, Equatable, Sendable {
+            package var name: String
+            package var items: [Item]
+            package var optional: Bool
+        }
+
+        package struct Item: Encodable, Equatable, Sendable {
+            package var key: String
+            package var path: String
+        }
     }
 
     package struct EmptyDir: Encodable, Equatable, Sendable {

@@ -131,7 +131,7 @@ package struct ServiceManifest: Manifest {
     }
 }
 
-/// A new ConfigMap (the spool of a run's outcome).
+/// A ConfigMap: the spool of a run's outcome, or the published catalog of an archive.
 package struct ConfigMapManifest: Manifest {
     package static let resourceKind = ConfigMap.resourceKind
 

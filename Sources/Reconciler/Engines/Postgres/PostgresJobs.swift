@@ -51,17 +51,20 @@ package struct PostgresJobs: Sendable {
         podSecurity.runAsNonRoot = true
         podSecurity.seccompProfile = .init()
         spec.securityContext = podSecurity
-        return job(role, ordinal, spec, deadline: 600)
+        return job(role, ordinal, spec, deadline: RestoreRunBehavior.scanDeadline)
     }
 
     /// Proves what was restored and makes it ours: private socket, same quarantine, service at 0.
-    package func seal(_ ordinal: Int, expecting pinned: PinnedBackup, deadline: Int64) -> JobManifest {
+    package func seal(
+        _ ordinal: Int, expecting pinned: PinnedBackup, after restore: ServiceRestore, deadline: Int64
+    ) -> JobManifest {
         var container = serviceContainer(program: PostgresPrograms.seal)
         container.env += [
             token(.seal, ordinal),
             VariableManifest("REPRISE_DEADLINE_SECONDS", value: "\(deadline)"),
             VariableManifest("REPRISE_EXPECT_SYSTEM_IDENTIFIER", value: pinned.systemIdentifier),
             VariableManifest("REPRISE_ROTATE_PASSWORDS", value: request.rotatesPasswords ? "true" : "false"),
+            VariableManifest("REPRISE_OWN_RECOVERY_SETTINGS", value: Self.ownSettings(restore)),
         ]
         container.volumeMounts = [dataMount(readOnly: false), credentialsMount]
         return job(
@@ -87,6 +90,19 @@ package struct PostgresJobs: Sendable {
         var spec = serviceSpec(container, volumes: [dataVolume(readOnly: true), credentialsVolume])
         spec.affinity = .affinity(besidePodsWith: request.selector)
         return job(.backup, ordinal, spec, deadline: deadline + 120)
+    }
+
+    /// Recovery settings that this restore wrote itself: what is found beyond them came with the backup.
+    private static func ownSettings(_ restore: ServiceRestore) -> String {
+        let always = ["recovery_target_action", "recovery_target_timeline"]
+        switch restore {
+        case .entrypoint(targetTime: nil): return always.joined(separator: " ")
+        case .entrypoint:
+            return (always + ["recovery_target_time", "recovery_target_inclusive"]).joined(separator: " ")
+        case .initContainer(let restore):
+            let kind = restore.targetKind == "immediate" ? "recovery_target" : "recovery_target_\(restore.targetKind)"
+            return (always + [kind, "recovery_target_inclusive"]).joined(separator: " ")
+        }
     }
 
     private func serviceContainer(program: String) -> ContainerManifest {

@@ -146,8 +146,8 @@ extension PostgresPrograms {
         BackupUnusable	invalid data in file "backup_label"
         BackupUnusable	invalid page in block
         BackupUnusable	Backup '[^']*' (does not exist|has no pg_control)
-        DiskFull	No space left on device
-        DiskFull	Disk quota exceeded
+        DiskFull	[Nn]o space left on device
+        DiskFull	[Dd]isk quota exceeded
         ParameterTooSmall	insufficient parameter settings
         LibraryMissing	could not (load library|access file) "
         CollationMismatch	collation version mismatch
@@ -157,9 +157,10 @@ extension PostgresPrograms {
         TargetBusy	pre-existing shared memory block .* is still in use
         NoBackupsFound	No backups found
         StorageAccessDenied	AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|status code: 403
-        StorageUnreachable	no such host|connection refused|Connection refused|i/o timeout|NoSuchBucket
+        StorageUnreachable	no such host|[Cc]onnection refused|i/o timeout|NoSuchBucket
+        StorageUnreachable	network is unreachable|no route to host|TLS handshake timeout|x509:
         EncryptionKeyMissing	libsodium|openpgp|failed to decrypt
-        OutOfMemory	Cannot allocate memory|could not map anonymous shared memory
+        OutOfMemory	[Cc]annot allocate memory|could not map anonymous shared memory
         LoginRefused	password authentication failed|no pg_hba.conf entry|must be superuser
         TABLE
         }

@@ -117,7 +117,8 @@ extension PostgresPrograms {
 
         # ALTER SYSTEM of the source has no say in this service: restore_command and recovery_* would cut its next restore,
         # archive_* write elsewhere, primary_conninfo hold a password. Two settings stay, since the data may not be usable
-        # without them. Copied once per run: on a repetition the file in PGDATA is already ours.
+        # without them. Copied once per run: on a repetition the file in PGDATA is already ours. Where the program `restore`
+        # ran, it has made the copy, of the file as it was in the backup.
         set_aside() {
           step settings
           kept='^[[:space:]]*(shared_preload_libraries|max_prepared_transactions)[[:space:]]*[= ]'
@@ -143,8 +144,13 @@ extension PostgresPrograms {
         config_file() { if [ -f "${REPRISE_CONFIG_FILE:-}" ]; then printf -- '-c config_file=%s' "$REPRISE_CONFIG_FILE"; fi; }
 
         # A recovery target that the source left in its settings stops the clone at an old moment without an error. The ones
-        # this restore wrote are taken off the list, each once: what remains was inherited.
+        # this restore wrote are taken off the list, each once: what remains was inherited. Nothing can be where the program
+        # `restore` wrote every setting of recovery itself, over whatever the source had.
         inherited_settings() {
+          if [ -e "$ASIDE/restored" ]; then
+            fact inheritedRecoverySettings '[]'
+            return 0
+          fi
           setting_names "$ASIDE/postgresql.auto.conf.source" | grep '^recovery_target' >"$WORK/targets" || true
           for name in ${REPRISE_OWN_RECOVERY_SETTINGS:-}; do sed -i "0,/^$name\$/{/^$name\$/d}" "$WORK/targets"; done
           for name in recovery_target recovery_target_time recovery_target_xid recovery_target_lsn recovery_target_name; do

@@ -12,15 +12,21 @@ package struct PostgresService: Sendable {
     package var sourcePath: String
     /// `nil` when the service's own archiving is disabled.
     package var archive: RepositoryAccess?
+    /// Who restores the data, and how far.
+    package var restore: ServiceRestore
 
-    package init(request: RunRequest, source: RepositoryAccess, sourcePath: String, archive: RepositoryAccess?) {
+    package init(
+        request: RunRequest, source: RepositoryAccess, sourcePath: String, archive: RepositoryAccess?,
+        restore: ServiceRestore = .entrypoint(targetTime: nil)
+    ) {
         self.request = request
         self.source = source
         self.sourcePath = sourcePath
         self.archive = archive
+        self.restore = restore
     }
 
-    private var profile: ImageProfile { request.profile }
+    var profile: ImageProfile { request.profile }
 
     // MARK: The claim
 
@@ -79,7 +85,9 @@ package struct PostgresService: Sendable {
             command: ["sh", "-c", "pg_isready -q -U \(profile.superuser); [ $? -le 1 ]"], period: 2, timeout: 5,
             failureThreshold: 1_000_000_000)
         container.readinessProbe = readinessProbe
-        return statefulSet(container)
+        var manifest = statefulSet(container)
+        manifest.spec.template.spec.initContainers = restoreContainer.map { [$0] }
+        return manifest
     }
 
     /// The StatefulSet as the opened service has it; used when it must be made again around its data.
@@ -97,34 +105,8 @@ package struct PostgresService: Sendable {
         return TemplateChange(
             container: profile.container, replicas: 1, args: nil, env: openEnvironment,
             removeEnv: quarantineEnvironment.map(\.name).filter { !kept.contains($0) },
-            readinessProbe: readinessProbe, livenessProbe: livenessProbe, removeStartupProbe: true)
-    }
-
-    /// Until sealed, restored roles have the source's passwords, restored subscriptions would consume the source's
-    /// slots, and restored jobs would run: so nothing listens, nothing is archived, and no background worker starts.
-    /// With `hot_standby=off` the server rejects connections until recovery has ended: ready means promoted.
-    package static func quarantineArguments(major: Int) -> [String] {
-        var settings = [
-            "listen_addresses=", "hot_standby=off", "logging_collector=off", "archive_command=/bin/false",
-            "max_logical_replication_workers=0", "cron.launch_active_jobs=off",
-            // A standby that the source waited for would keep every commit here waiting too.
-            "synchronous_standby_names=",
-        ]
-        // A restored library would be used instead of the command.
-        if major >= 15 { settings.append("archive_library=") }
-        return ["postgres"] + settings.flatMap { ["-c", $0] }
-    }
-
-    /// Whether a StatefulSet still has anything of the quarantine: the clone variables or the arguments.
-    package static func isQuarantined(_ statefulSet: StatefulSet, _ profile: ImageProfile) -> Bool {
-        guard
-            let container = statefulSet.spec?.template?.spec?.containers?.first(where: {
-                $0.name == profile.container
-            })
-        else { return false }
-        let variables = container.env ?? []
-        return variables.contains { $0.name == profile.cloneFrom || $0.name == profile.cloneTargetTime }
-            || (container.args ?? []).contains("listen_addresses=")
+            readinessProbe: readinessProbe, livenessProbe: livenessProbe, removeStartupProbe: true,
+            removeInitContainers: restoreContainer != nil)
     }
 
     private func statefulSet(_ container: ContainerManifest) -> StatefulSetManifest {
@@ -154,12 +136,18 @@ package struct PostgresService: Sendable {
     }
 
     private var serverContainer: ContainerManifest {
+        var container = imageContainer(named: profile.container)
+        container.ports = [ContainerManifest.Port(name: "postgres", containerPort: profile.port)]
+        return container
+    }
+
+    /// A container of the service's image with what every one has: the data, the resources, the user's ConfigMap.
+    func imageContainer(named name: String) -> ContainerManifest {
         var container = ContainerManifest(
-            name: profile.container, image: request.image,
+            name: name, image: request.image,
             volumeMounts: [VolumeMount(name: "data", mountPath: profile.mountPath)])
         container.imagePullPolicy = request.service.imagePullPolicy
         container.resources = request.service.resources
-        container.ports = [ContainerManifest.Port(name: "postgres", containerPort: profile.port)]
         container.envFrom = request.service.configMapRef.map { [EnvironmentSource(configMapRef: $0)] }
         return container
     }
@@ -186,20 +174,6 @@ package struct PostgresService: Sendable {
 
     // MARK: Environment
 
-    private var quarantineEnvironment: [VariableManifest] {
-        // The image wants a prefix and a schedule of its own before it restores at all. Nothing is archived before the
-        // seal (archive_command, read-only credentials), and February 31st keeps its backup job from ever starting.
-        let prefix =
-            archive.flatMap { access in request.archive.map { access.uri($0.path) } }
-            ?? "s3://no-archive-in-quarantine/\(request.serviceName)"
-        return userEnvironment + source.environment + [
-            VariableManifest(profile.cloneFrom, value: "\(source.uri(sourcePath))/\(request.major)"),
-            VariableManifest(profile.ownPrefix, value: prefix),
-            VariableManifest(profile.backupSchedule, value: "0 0 31 2 *"),
-            password,
-        ]
-    }
-
     private var openEnvironment: [VariableManifest] {
         var variables = userEnvironment
         if let archive, let own = request.archive {
@@ -215,13 +189,13 @@ package struct PostgresService: Sendable {
         return variables + [password]
     }
 
-    private var userEnvironment: [VariableManifest] {
+    var userEnvironment: [VariableManifest] {
         (request.service.env ?? []).compactMap { variable in
             variable.name.map { VariableManifest($0, value: variable.value ?? "") }
         }
     }
 
-    private var password: VariableManifest {
+    var password: VariableManifest {
         VariableManifest(profile.passwordVariable, secret: request.credentialsSecret, key: "password")
     }
 }

@@ -11,6 +11,8 @@ struct FakeReader: Reader {
     var strangers: [Ref: any Resource] = [:]
     /// By pod name.
     var logs: [String: LogFacts] = [:]
+    /// What running containers' logs give away, by container.
+    var lineFacts: [String: LineFacts] = [:]
     var ledgerAnswer: Observed<LedgerAnswer> = .absent(confirmed: true)
     var failure: Failure?
     /// What was asked for, to see what a terminal run still holds.
@@ -44,6 +46,11 @@ struct FakeReader: Reader {
     mutating func log(of pod: Seen, container: String, as format: LogFormat) -> Observed<LogFacts> {
         reads += 1
         return logs[pod.ref.name].map { .present($0) } ?? .unknown
+    }
+
+    mutating func lines(of pod: Seen, container: String, as format: LineFormat) -> Observed<LineFacts> {
+        reads += 1
+        return lineFacts[container].map { .present($0) } ?? .unknown
     }
 
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer> {
@@ -105,18 +112,45 @@ enum Story {
 
     static var backup: ScannedBackup {
         var backup = ScannedBackup(name: "base_000000010000000000000002", lastModified: now.adding(seconds: -600))
+        backup.startTime = now.adding(seconds: -660)
+        backup.finishTime = now.adding(seconds: -620)
         backup.startLSN = "0/2000028"
         backup.finishLSN = "0/2000138"
         backup.pgVersion = 150_015
         backup.systemIdentifier = systemIdentifier
         backup.uncompressedSize = 24_000_000
+        backup.parts = 4
+        backup.partBytes = 8_000_000
         return backup
+    }
+
+    /// `prod/orders` as the bucket has it: one backup, and segments from one before it to the archive's end.
+    static var listing: ArchiveListing {
+        var listing = ArchiveListing(path: "prod/orders", major: 15, seenAt: now)
+        listing.segmentSize = 16 << 20
+        listing.backups = [backup]
+        listing.backupsTotal = 1
+        listing.ranges = [
+            SegmentRange(
+                first: "000000010000000000000001", last: "000000010000000000000005",
+                firstModified: now.adding(seconds: -3_600), lastModified: now.adding(seconds: -60))
+        ]
+        listing.objects = 11
+        return listing
+    }
+
+    static func listed(_ change: (inout ArchiveListing) -> Void) -> ScanResult {
+        scan { result in
+            var listing = Story.listing
+            change(&listing)
+            result.listing = listing
+        }
     }
 
     static func scan(_ change: (inout ScanResult) -> Void = { _ in }) -> ScanResult {
         var scan = ScanResult(attempt: "", code: "OK")
         scan.majors = [15]
-        scan.backups = [backup]
+        scan.listing = listing
         scan.objects = 11
         scan.fingerprint = SourceFingerprint(keys: 11, digest: "d", at: now)
         change(&scan)

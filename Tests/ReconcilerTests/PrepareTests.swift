@@ -93,42 +93,28 @@ struct PrepareTests {
                 reader: Story.scanned(own: ScanResult(attempt: "", code: "BucketNotFound"))),
             Refusal(
                 reason: "NoBackupsFound", names: ["s3://backups/prod/orders/15"],
-                reader: Story.scanned(source: Story.scan { $0.backups = [] })),
+                reader: Story.scanned(source: Story.scan { $0.listing = nil })),
             Refusal(
                 reason: "MajorMismatch", names: ["15", "16"],
                 reader: Story.scanned(
                     source: Story.scan {
-                        $0.backups = []; $0.majors = [16]
+                        $0.listing = nil; $0.majors = [16]
                     })),
             Refusal(
                 reason: "MajorMismatch", names: ["14"],
-                reader: Story.scanned(source: Story.scan { $0.backups[0].pgVersion = 140_011 })),
+                reader: Story.scanned(source: Story.listed { $0.backups[0].pgVersion = 140_011 })),
             Refusal(
                 reason: "BackupUnusable", names: [Story.backup.name, "pg_control"],
-                reader: Story.scanned(source: Story.scan { $0.backups[0].problem = "lacks pg_control" })),
+                reader: Story.scanned(source: Story.listed { $0.backups[0].problem = "lacks pg_control" })),
             Refusal(
-                reason: "SideBranches", names: ["timeline 3"],
+                reason: "PrefixWithoutVersion", names: ["s3://backups/prod/orders/15"],
                 reader: Story.scanned(
                     source: Story.scan {
-                        $0.timelines = [
-                            .init(timeline: 2, parent: 1, switchLSN: "0/3"),
-                            .init(timeline: 3, parent: 1, switchLSN: "0/4"),
-                        ]
+                        $0.listing = nil; $0.majors = []; $0.lacksVersion = true
                     })),
-            Refusal(
-                reason: "SideBranches", names: ["timeline 1 went on", "0/3000000"],
-                reader: Story.scanned(
-                    source: Story.scan {
-                        $0.timelines = [.init(timeline: 2, parent: 1, switchLSN: "0/3000000")]
-                        $0.newestSegments = ["000000010000000000000005", "000000020000000000000003"]
-                    })),
-            Refusal(
-                reason: "SideBranches", names: ["can't be read"],
-                reader: Story.scanned(
-                    source: Story.scan { $0.timelines = [.init(timeline: 2, parent: nil, switchLSN: nil)] })),
             Refusal(
                 reason: "VolumeTooSmall", names: ["9223372036854775807"],
-                reader: Story.scanned(source: Story.scan { $0.backups[0].uncompressedSize = .max })),
+                reader: Story.scanned(source: Story.listed { $0.backups[0].uncompressedSize = .max })),
             Refusal(reason: "VolumeTooSmall", names: ["1Mi", "24000000"], reader: Story.scanned()) {
                 $0.target?.newService?.storage?.size = "1Mi"
             },
@@ -139,11 +125,33 @@ struct PrepareTests {
                 $0.target?.newService?.archive = .init(
                     repository: .init(name: "prod"), path: "orders/clone", schedule: "0 3 * * *")
             },
-            Refusal(reason: "UnsupportedMode", names: ["spec.recoveryTarget.kind", "Xid"], reader: Story.scanned()) {
-                var target = RecoveryTarget(kind: Open(.xid))
-                target.xid = "7"
-                $0.recoveryTarget = target
+            Refusal(reason: "UnsupportedMode", names: ["spec.source.backup"], reader: Story.scanned()) {
+                $0.source = RestoreSource(backup: .init(name: "b"))
+            },
+            Refusal(
+                reason: "TargetOutsideWindow", names: ["spec.recoveryTarget.time", "future"], reader: Story.scanned()
+            ) {
                 $0.mode = Open(.pointInTime)
+                $0.recoveryTarget = Story.time(Story.now.adding(seconds: 60))
+            },
+            Refusal(reason: "TargetOutsideWindow", names: ["s3://backups/prod/orders/15"], reader: Story.scanned()) {
+                $0.mode = Open(.pointInTime)
+                $0.recoveryTarget = Story.time(Story.now.adding(seconds: -620))
+            },
+            Refusal(reason: "NotWalg", names: ["PITR requires a WAL-G backup", "base.tar"], reader: Story.scanned()) {
+                $0.mode = Open(.pointInTime)
+                $0.source = Story.location("s3://backups/prod/orders/base.tar")
+                $0.recoveryTarget = Story.time(Story.now.adding(seconds: -100))
+            },
+            Refusal(
+                reason: "LocationOutsideRepository", names: ["s3://other/prod/orders", "s3://backups/prod"],
+                reader: Story.scanned()
+            ) { $0.source = Story.location("s3://other/prod/orders/15") },
+            Refusal(reason: "LocationOutsideRepository", names: ["s3://backups/dev"], reader: Story.scanned()) {
+                $0.source = Story.location("s3://backups/dev/orders/15")
+            },
+            Refusal(reason: "MajorMismatch", names: ["16"], reader: Story.scanned()) {
+                $0.source = Story.location("s3://backups/prod/orders/16")
             },
         ]
     }

@@ -74,4 +74,86 @@ struct SealTests {
         #expect(run.status?.failedPhase?.known == .verify)
         #expect(run.status?.conditions?.condition(RunCondition.finished)?.reason == verdict.reason)
     }
+
+    struct Moment: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var target: RecoveryTarget
+        /// What PostgreSQL wrote into the history of the new timeline.
+        var history: String
+        var start = "0/2000028"
+        var parent: Int64 = 1
+        /// `nil`: proven.
+        var reason: String?
+    }
+
+    static var moments: [Moment] {
+        // 2027-01-15 07:58:20 UTC
+        let late = Story.now.adding(seconds: -100)
+        func target(_ kind: RecoveryTargetKind, _ change: (inout RecoveryTarget) -> Void) -> RecoveryTarget {
+            var target = RecoveryTarget(kind: Open(kind))
+            change(&target)
+            return target
+        }
+        return [
+            Moment(
+                testDescription: "the first commit after the moment", target: Story.time(late),
+                history: "before 2027-01-15 07:58:20.000001+00"),
+            Moment(
+                testDescription: "in another zone", target: Story.time(late),
+                history: "before 2027-01-15 13:28:21+05:30"),
+            Moment(
+                testDescription: "a commit before the moment", target: Story.time(late),
+                history: "before 2027-01-15 07:58:19+00", reason: "TargetNotReached"),
+            Moment(
+                testDescription: "the image went on to the end", target: Story.time(late),
+                history: "no recovery target specified", reason: "TargetIgnored"),
+            Moment(
+                testDescription: "another base backup, however right the moment looks", target: Story.time(late),
+                history: "before 2027-01-15 07:58:30+00", start: "0/4000028", reason: "OtherBaseBackup"),
+            Moment(
+                testDescription: "an exclusive moment stops before its own commit",
+                target: Story.time(late, inclusive: false), history: "before 2027-01-15 07:58:20+00"),
+            Moment(
+                testDescription: "another timeline than the one to follow",
+                target: Story.time(late, inclusive: false), history: "before 2027-01-15 07:58:20+00", parent: 3,
+                reason: "OtherTimeline"),
+            Moment(
+                testDescription: "an LSN", target: target(.lsn) { $0.lsn = "0/3000060" }, history: "after LSN 0/3000088"
+            ),
+            Moment(
+                testDescription: "a transaction", target: target(.xid) { $0.xid = "727" },
+                history: "after transaction 727"),
+            Moment(
+                testDescription: "another transaction", target: target(.xid) { $0.xid = "727" },
+                history: "after transaction 728", reason: "TargetNotReached"),
+            Moment(
+                testDescription: "a restore point", target: target(.name) { $0.name = "before drop" },
+                history: "at restore point \"before drop\""),
+        ]
+    }
+
+    @Test("that the moment was met is told from the data", arguments: moments)
+    func moment(_ expected: Moment) throws {
+        var reader = Story.scanned()
+        var run = settle(
+            Story.run(nil) {
+                $0.mode = Open(.pointInTime)
+                $0.recoveryTarget = expected.target
+            }, reader
+        ).run
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
+        run.status?.restore?.claimUID = "claim-1"
+        run.status?.restore?.targetUID = "set-1"
+        reader.recorded(run, run.status ?? RestoreRunStatus())
+        reader.add(AdvanceTests.claim())
+        reader.add(AdvanceTests.statefulSet(replicas: 0, quarantined: true))
+        var seal = AdvanceTests.seal
+        seal.historyReason = expected.history
+        seal.backupLabel = BackupLabel(startWalLocation: expected.start)
+        seal.parentTimeline = expected.parent
+        reader.finish(.seal, .seal(seal))
+        let status = try #require(pass(run, &reader).status)
+        #expect(status.restore?.ending?.reason == expected.reason, "\(status.restore?.ending?.message ?? "")")
+        #expect((status.restore?.sealed != nil) == (expected.reason == nil))
+    }
 }

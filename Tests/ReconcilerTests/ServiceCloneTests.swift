@@ -107,10 +107,19 @@ struct ServiceCloneTests {
 
     @Test("another attempt is made only where it may go differently", arguments: ends)
     func attempts(_ end: End) {
-        let (clone, name) = Self.following()
+        var (clone, name) = Self.following()
         var reader = FakeReader()
         reader.add(end.run(name))
         let status = Self.decide(clone, &reader).status
+        if end.retries {
+            clone.status = status
+            let next = Self.decide(clone, &reader).effects.first?.child
+            guard case .restoreRun(let manifest) = next else {
+                Issue.record("no run was made")
+                return
+            }
+            #expect(manifest.spec.retryOf?.name == name, "what it found out decides how the next one goes about it")
+        }
         #expect((status?.run?.name != name) == end.retries)
         #expect((status?.attempts == 2) == end.retries)
         #expect(status?.conditions?.isTrue("Stalled") == !end.retries)

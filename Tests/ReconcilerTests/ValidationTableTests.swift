@@ -13,6 +13,10 @@ import Testing
         try check("restorerun", cases: 70, RestoreRunSpec.self, { validate($0) }, validateChange)
     }
 
+    @Test func restorePlan() throws {
+        try check("restoreplan", cases: 40, RestorePlanSpec.self, { validate($0) }, { _, _ in [] })
+    }
+
     @Test func serviceClone() throws {
         try check("serviceclone", cases: 200, ServiceCloneSpec.self, { validate($0) }, validateChange)
     }

@@ -64,6 +64,8 @@ final class Story {
                 "s3": ["endpoint": .string(endpoint), "bucket": .string(bucket)],
                 "credentials": ["secretRef": ["name": .string(name)]],
                 "allowedImages": ["docker.io/reprise/postgres-walg"],
+                // Once, and not again while a story is told.
+                "scan": ["interval": "720h"],
             ],
         ]
         if let prefix { object.set(["spec", "s3", "prefix"], .string(prefix)) }
@@ -102,7 +104,10 @@ final class Story {
     var claims: [JSONValue] { world.api.all(.claims, in: Self.space).map(\.object) }
     var services: [String] { world.api.all(.services, in: Self.space).map(\.key.name) }
     var secrets: [String] { world.api.all(.secrets, in: Self.space).map(\.key.name) }
-    var jobs: [String] { world.api.all(.jobs, in: Self.space).map(\.key.name) }
+    /// Those of runs. Repositories have theirs at all times.
+    var jobs: [String] {
+        world.api.all(.jobs, in: Self.space).map(\.key.name).filter { !$0.contains("-catalog-") }
+    }
     var rows: [ModelLedgerStore.Run] { world.ledger.runs.map(\.run) }
     var volume: ModelVolume? { world.kubelet.volume(Self.space, "data-\(Self.name)-0") }
 

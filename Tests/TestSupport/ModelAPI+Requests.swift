@@ -25,7 +25,7 @@ extension ModelAPI {
             let key = route.key(name)
             guard let object = self[key] else { throw ModelRefusal.notFound(key) }
             return json(200, object)
-        case (.get, let name?, "log"): return try log(route.key(name), route)
+        case (.get, .some, "log"): return logText(try log(route), route)
         case (.put, let name?, "status"): return try putStatus(route.key(name), try Self.body(request))
         case (.put, let name?, "scale"): return try putScale(route.key(name), try Self.body(request))
         case (.patch, let name?, let subresource):
@@ -79,18 +79,22 @@ extension ModelAPI {
             ])
     }
 
-    private func log(_ key: ModelKey, _ route: Route) throws -> HTTPResponse {
+    /// The log that a request asks for.
+    func log(_ route: Route) throws -> ModelLog {
+        let key = route.key(route.name ?? "")
         guard let pod = self[key] else { throw ModelRefusal.notFound(key) }
         let container = route.query["container"] ?? ""
-        guard let bytes = logs(pod, container) else {
+        guard let log = logs(pod, container) else {
             throw ModelRefusal.bad(
                 "container \"\(container)\" in pod \"\(key.name)\" is waiting to start: ContainerCreating")
         }
-        var lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        if lines.last?.isEmpty == true { lines.removeLast() }
+        return log
+    }
+
+    private func logText(_ log: ModelLog, _ route: Route) -> HTTPResponse {
+        var lines = log.lines.filter(route.selects)[...]
         if let tail = route.query["tailLines"].flatMap({ Int($0) }) { lines = lines.suffix(tail) }
-        var text = Array(lines.joined(separator: [UInt8(ascii: "\n")]))
-        if !text.isEmpty { text.append(UInt8(ascii: "\n")) }
+        var text = lines.flatMap { ModelLog.wire($0, timestamps: route.wantsTimestamps) }
         if let limit = route.query["limitBytes"].flatMap({ Int($0) }) { text = Array(text.prefix(limit)) }
         return HTTPResponse(status: 200, headers: [HTTPHeader("Content-Type", "text/plain")], body: text)
     }
@@ -252,6 +256,8 @@ package struct Route: Sendable {
         name = parts.popFirst()
         subresource = parts.popFirst()
     }
+
+    var isFollow: Bool { subresource == "log" && query["follow"] == "true" }
 
     package var isWatch: Bool { query["watch"] == "true" || query["watch"] == "1" }
 

@@ -33,8 +33,8 @@ package final class ModelAPI: @unchecked Sendable {
     package private(set) var compactedAt: Int64 = 0
     /// Called after every commit: controllers, watches, invariants.
     package var observers: [(Change) -> Void] = []
-    /// The text of a container's log; `nil` while there is none.
-    package var logs: (_ pod: JSONValue, _ container: String) -> [UInt8]? = { _, _ in nil }
+    /// A container's log; `nil` while it has not started.
+    package var logs: (_ pod: JSONValue, _ container: String) -> ModelLog? = { _, _ in nil }
     /// Who is writing just now.
     package var writer = "cluster"
     private var born: UInt64 = 0

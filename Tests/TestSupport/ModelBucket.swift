@@ -43,15 +43,27 @@ package final class ModelStores: @unchecked Sendable {
         package var backups: [Backup]
         /// What is in the database at the archive's end.
         package var rows: [String]
+        /// When those of them were committed that are not as old as the first backup.
+        package var commits: [String: Timestamp]
+
+        /// What a server has that begins with a backup and replays up to a moment. It can't have less than the backup,
+        /// however early the moment is: that is the trap.
+        package func rows(from backup: Backup, upTo moment: Timestamp?) -> [String] {
+            guard let moment else { return rows }
+            let reached = max(moment, backup.written)
+            return rows.filter { (commits[$0] ?? .init(microseconds: .min)) <= reached }
+        }
 
         package init(
-            systemIdentifier: String, timeline: Int64 = 1, version: Int = 150_015, backups: [Backup], rows: [String]
+            systemIdentifier: String, timeline: Int64 = 1, version: Int = 150_015, backups: [Backup], rows: [String],
+            commits: [String: Timestamp] = [:]
         ) {
             self.systemIdentifier = systemIdentifier
             self.timeline = timeline
             self.version = version
             self.backups = backups
             self.rows = rows
+            self.commits = commits
         }
     }
 
@@ -65,6 +77,9 @@ package final class ModelStores: @unchecked Sendable {
     private let scheduler: Scheduler
 
     package init(_ scheduler: Scheduler) { self.scheduler = scheduler }
+
+    /// The store's clock.
+    package var wall: Timestamp { scheduler.wall }
 
     package func addBucket(_ name: String) { objects[name] = objects[name] ?? [:] }
 
@@ -88,9 +103,10 @@ package final class ModelStores: @unchecked Sendable {
                 objects[bucket]?[key] = Object(key: key, modified: backup.written, size: backup.bytes / 4)
             }
         }
-        for segment in 1...3 {
+        for segment in 1...6 {
             let key = "\(path)/\(major)/wal_005/00000001000000000000000\(segment).br"
-            objects[bucket]?[key] = Object(key: key, modified: scheduler.epoch.adding(seconds: -3_600), size: 1 << 24)
+            let modified = scheduler.epoch.adding(seconds: segment == 6 ? -60 : -90_000 + 14_000 * Int64(segment))
+            objects[bucket]?[key] = Object(key: key, modified: modified, size: 1 << 24)
         }
     }
 
@@ -129,12 +145,24 @@ package struct ModelVolume: Equatable, Sendable {
         /// Of the base backup that it was made from; `nil` after initdb.
         package var backupStartLSN: String?
         package var rows: [String]
+        /// What PostgreSQL wrote into the timeline's history when it was promoted.
+        package var endedAt = "no recovery target specified"
         package var password: String
         package var isSealed = false
     }
 
+    /// A base backup with recovery settings, not replayed yet.
+    package struct Staged: Equatable, Sendable {
+        package var place: String
+        package var backup: ModelStores.Backup
+        package var target: Timestamp?
+        package var isImmediate: Bool
+    }
+
     /// `nil`: empty.
     package var cluster: Cluster?
+    /// What an init container has put there, until a server has replayed it.
+    package var staged: Staged?
     /// UIDs of the pods that write to it now.
     package var writers: Set<String> = []
 

@@ -24,6 +24,9 @@ struct ModelImages {
         guard let claim = process.mounts.first?.claim else { return }
         let name = process.container.text("name") ?? ""
         if kubelet.volumes[claim]?.cluster != nil { return serve(process, name, claim, after: 2_000) }
+        if let staged = kubelet.volumes[claim]?.staged, let archive = kubelet.stores.archives[staged.place] {
+            return replay(process, name, claim, archive, staged.backup, upTo: staged.target, staged.isImmediate)
+        }
         let source = process.environment["WALG_CLONE_FROM"] ?? ""
         guard process.image != Self.initdb, !source.isEmpty else {
             kubelet.volumes[claim]?.cluster = ModelVolume.Cluster(
@@ -43,20 +46,65 @@ struct ModelImages {
         }
         let newest = archive.backups.sorted { ($0.written, $0.name) < ($1.written, $1.name) }
         guard let backup = process.image == Self.otherBackup ? newest.first : newest.last else { return }
-        let scheduler = kubelet.scheduler
-        scheduler.after(kubelet.fetchDelay, "fetched by \(process.key)") {
-            guard kubelet.isAlive(process.key, process.uid) else { return }
-            kubelet.runs(process, name, started: true, ready: false)
-            scheduler.after(kubelet.replayDelay, "promoted by \(process.key)") {
+        let target = process.environment["WALG_CLONE_TARGET_TIME"].flatMap(Self.moment)
+        if process.image != Self.otherBackup { kubelet.emit(process, "INFO: LATEST backup is: '\(backup.name)'") }
+        unpack(process, prefix: "INFO: Finished extraction of part_00") {
+            kubelet.emit(process, "INFO: Backup extraction complete.")
+            replay(process, name, claim, archive, backup, upTo: target, false)
+        }
+    }
+
+    /// Four parts, one after the other.
+    func unpack(_ process: ModelKubelet.Process, prefix: String, then next: @escaping () -> Void) {
+        for part in 1...4 {
+            kubelet.scheduler.after(kubelet.fetchDelay * Int64(part) / 4, "part \(part) of \(process.key)") {
                 guard kubelet.isAlive(process.key, process.uid) else { return }
-                let timeline = archive.timeline + 1
-                kubelet.volumes[claim]?.cluster = ModelVolume.Cluster(
-                    systemIdentifier: archive.systemIdentifier, timeline: timeline, backupStartLSN: backup.startLSN,
-                    rows: archive.rows, password: "the source's password")
-                push(process, "0000000\(timeline).history.br")
-                serve(process, name, claim, after: 500)
+                kubelet.emit(process, "\(prefix)\(part).tar.lz4")
+                if part == 4 { next() }
             }
         }
+    }
+
+    /// Replays what was fetched up to a moment, or to the archive's end.
+    private func replay(
+        _ process: ModelKubelet.Process, _ name: String, _ claim: String, _ archive: ModelStores.Archive,
+        _ backup: ModelStores.Backup, upTo target: Timestamp?, _ isImmediate: Bool
+    ) {
+        kubelet.runs(process, name, started: true, ready: false)
+        let first = backup.name.dropFirst("base_".count)
+        kubelet.emit(process, "LOG:  restored log file \"\(first)\" from archive")
+        kubelet.scheduler.after(kubelet.replayDelay, "promoted by \(process.key)") {
+            guard kubelet.isAlive(process.key, process.uid) else { return }
+            guard let end = isImmediate ? "reached consistency" : Self.end(of: archive, backup, target) else {
+                return kubelet.ends(process, exitCode: 1, message: nil, log: Array(Self.notReached.utf8))
+            }
+            let timeline = archive.timeline + 1
+            let reached = isImmediate ? backup.written : target
+            kubelet.volumes[claim]?.cluster = ModelVolume.Cluster(
+                systemIdentifier: archive.systemIdentifier, timeline: timeline, backupStartLSN: backup.startLSN,
+                rows: archive.rows(from: backup, upTo: reached), endedAt: end, password: "the source's password")
+            kubelet.volumes[claim]?.staged = nil
+            push(process, "0000000\(timeline).history.br")
+            serve(process, name, claim, after: 500)
+        }
+    }
+
+    private static let notReached =
+        "FATAL:  recovery ended before configured recovery target was reached\n"
+
+    /// What stopped recovery: the first commit after the moment. `nil` when there is none, which PostgreSQL refuses.
+    private static func end(
+        of archive: ModelStores.Archive, _ backup: ModelStores.Backup, _ target: Timestamp?
+    ) -> String? {
+        guard let target else { return "no recovery target specified" }
+        let reached = max(target, backup.written)
+        guard let next = archive.commits.values.filter({ $0 > reached }).min() else { return nil }
+        return "before \(next.rfc3339.replacing("T", with: " ").replacing("Z", with: "+00"))"
+    }
+
+    /// As `WALG_CLONE_TARGET_TIME` has it.
+    static func moment(_ text: String) -> Timestamp? {
+        Timestamp(rfc3339: text.replacing(" UTC", with: "Z").replacing(" ", with: "T"))
     }
 
     private func serve(_ process: ModelKubelet.Process, _ name: String, _ claim: String, after delay: Int64) {

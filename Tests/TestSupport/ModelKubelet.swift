@@ -21,8 +21,11 @@ package final class ModelKubelet: @unchecked Sendable {
     package var replayDelay: Int64 = 12_000
     package var jobDelay: Int64 = 4_000
     private var running: Set<String> = []
+    /// By the pod's UID: how often its container was started again.
+    private var restarts: [String: Int64] = [:]
     private var known: Set<String> = []
-    private var logs: [String: [UInt8]] = [:]
+    /// By the pod's UID and the container; there from the moment when that has started.
+    private var logs: [String: [String: ModelLog]] = [:]
 
     init(_ api: ModelAPI, _ wire: ModelWire, _ stores: ModelStores) {
         self.api = api
@@ -31,8 +34,21 @@ package final class ModelKubelet: @unchecked Sendable {
         scheduler = api.scheduler
     }
 
-    func log(of pod: JSONValue, _ container: String) -> [UInt8]? {
-        logs[pod.text("metadata", "uid") ?? ""]
+    func log(of pod: JSONValue, _ container: String) -> ModelLog? {
+        logs[pod.text("metadata", "uid") ?? ""]?[container]
+    }
+
+    /// The container writes a line, now.
+    func emit(_ process: Process, _ line: String) {
+        logs[process.uid]?[process.name]?.append(Array(line.utf8), at: scheduler.wall)
+    }
+
+    /// The container of a pod writes a line, now, if it runs: for tests.
+    package func emit(_ pod: ModelKey, _ line: String) {
+        guard let uid = api[pod]?.text("metadata", "uid"),
+            let name = api[pod]?.items("spec", "containers").first?.text("name")
+        else { return }
+        logs[uid]?[name]?.append(Array(line.utf8), at: scheduler.wall)
     }
 
     func forgetVolume(_ uid: String) { volumes[uid]?.cluster = nil }
@@ -63,6 +79,7 @@ package final class ModelKubelet: @unchecked Sendable {
 
     private func stop(_ uid: String) {
         running.remove(uid)
+        for log in (logs[uid] ?? [:]).values { log.end() }
         for claim in volumes.keys { volumes[claim]?.writers.remove(uid) }
     }
 
@@ -100,11 +117,22 @@ package final class ModelKubelet: @unchecked Sendable {
             wait(key, uid, name, "CreateContainerConfigError", "a secret is not there")
             return again()
         }
-        begin(Process(key: key, uid: uid, container: container, environment: environment, mounts: mounts), name)
+        let process = Process(key: key, uid: uid, container: container, environment: environment, mounts: mounts)
+        guard let first = pod.items("spec", "initContainers").first else { return begin(process, name) }
+        guard let environment = self.environment(first, pod, key.namespace) else {
+            wait(key, uid, name, "CreateContainerConfigError", "a secret is not there")
+            return again()
+        }
+        running.insert(uid)
+        for mount in mounts where !mount.readOnly { attach(process, mount.claim) }
+        let initializer = Process(key: key, uid: uid, container: first, environment: environment, mounts: mounts)
+        logs[uid, default: [:]][initializer.name] = ModelLog()
+        ModelInit(self).run(initializer) { self.begin(process, name) }
     }
 
     private func begin(_ process: Process, _ name: String) {
         running.insert(process.uid)
+        logs[process.uid, default: [:]][process.name] = ModelLog()
         for mount in process.mounts where !mount.readOnly { attach(process, mount.claim) }
         api.acting(as: "kubelet") {
             api.change(process.key) { pod in
@@ -118,7 +146,7 @@ package final class ModelKubelet: @unchecked Sendable {
     }
 
     private func attach(_ process: Process, _ claim: String) {
-        let others = volumes[claim]?.writers ?? []
+        let others = (volumes[claim]?.writers ?? []).filter { $0 != process.uid }
         if !others.isEmpty { violations.append("\(process.key) writes to a volume that another pod writes to") }
         volumes[claim]?.writers.insert(process.uid)
     }
@@ -134,6 +162,7 @@ package final class ModelKubelet: @unchecked Sendable {
         var environment: [String: String]
         var mounts: [Mount]
 
+        var name: String { container.text("name") ?? "" }
         var arguments: [String] { container.items("args").compactMap(\.string) }
         var image: String { container.text("image") ?? "" }
     }
@@ -210,6 +239,17 @@ package final class ModelKubelet: @unchecked Sendable {
         }
     }
 
+    /// An init container runs, or has ended.
+    func initializes(_ process: Process, state: JSONValue) {
+        show(process.key, process.uid) { status in
+            status.set(["phase"], "Pending")
+            status.set(["conditions"], .array([["type": "PodScheduled", "status": "True"]]))
+            status.set(
+                ["initContainerStatuses"],
+                .array([["name": .string(process.name), "ready": false, "restartCount": 0, "state": state]]))
+        }
+    }
+
     func runs(_ process: Process, _ name: String, started: Bool, ready: Bool) {
         let now = scheduler.wall.wholeSecond.rfc3339
         show(process.key, process.uid) { status in
@@ -224,7 +264,8 @@ package final class ModelKubelet: @unchecked Sendable {
                 ["containerStatuses"],
                 .array([
                     [
-                        "name": .string(name), "ready": .bool(ready), "started": .bool(started), "restartCount": 0,
+                        "name": .string(name), "ready": .bool(ready), "started": .bool(started),
+                        "restartCount": .integer(restarts[process.uid] ?? 0),
                         "state": ["running": ["startedAt": .string(now)]],
                     ]
                 ]))
@@ -232,14 +273,20 @@ package final class ModelKubelet: @unchecked Sendable {
     }
 
     /// A container has ended, and with it its pod.
+    /// - Parameter log: What it writes at last: whole lines.
     func ends(_ process: Process, exitCode: Int64, message: String?, log: [UInt8]) {
-        logs[process.uid] = log
+        var lines = log.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        if lines.last?.isEmpty == true { lines.removeLast() }
+        for line in lines { logs[process.uid]?[process.name]?.append(Array(line), at: scheduler.wall) }
         let now = scheduler.wall.wholeSecond.rfc3339
         var terminated: JSONValue = [
             "exitCode": .integer(exitCode), "reason": .string(exitCode == 0 ? "Completed" : "Error"),
             "startedAt": .string(now), "finishedAt": .string(now),
         ]
         if let message { terminated.set(["message"], .string(message)) }
+        guard api[process.key]?.text("spec", "restartPolicy") == "Never" else {
+            return startAgain(process, after: terminated)
+        }
         stop(process.uid)
         show(process.key, process.uid) { status in
             status.set(["phase"], .string(exitCode == 0 ? "Succeeded" : "Failed"))
@@ -252,6 +299,32 @@ package final class ModelKubelet: @unchecked Sendable {
                         "restartCount": 0, "state": ["terminated": terminated],
                     ]
                 ]))
+        }
+    }
+}
+
+extension ModelKubelet {
+    /// A service's container is started again, each time later than the last: ten seconds, then twice as long, at most
+    /// five minutes.
+    private func startAgain(_ process: Process, after terminated: JSONValue) {
+        let count = restarts[process.uid] ?? 0
+        logs[process.uid]?[process.name]?.end()
+        show(process.key, process.uid) { status in
+            status.set(["conditions"], .array([["type": "Ready", "status": "False"]]))
+            status.set(
+                ["containerStatuses"],
+                .array([
+                    [
+                        "name": .string(process.name), "ready": false, "started": false,
+                        "restartCount": .integer(count), "lastState": ["terminated": terminated],
+                        "state": ["waiting": ["reason": "CrashLoopBackOff"]],
+                    ]
+                ]))
+        }
+        scheduler.after(min(10_000 << count, 300_000), "restart of \(process.key)") { [self] in
+            guard isAlive(process.key, process.uid) else { return }
+            restarts[process.uid] = count + 1
+            begin(process, process.name)
         }
     }
 }

@@ -14,7 +14,10 @@ struct ModelPrograms {
         let job = kubelet.api[process.key]?.text("metadata", "labels", "job-name") ?? ""
         kubelet.scheduler.after(kubelet.jobDelay, "program of \(process.key)") {
             guard kubelet.isAlive(process.key, process.uid) else { return }
-            if job.contains("-scan-") || job.contains("-compare-") {
+            if process.arguments.contains("--repository") {
+                let result = ModelRepositoryScan(kubelet).result(of: process)
+                finish(process, result.code, result)
+            } else if job.contains("-scan-") || job.contains("-compare-") {
                 scan(process)
             } else if job.contains("-seal-") {
                 seal(process)
@@ -76,21 +79,7 @@ struct ModelPrograms {
         result.objects = Int64(kubelet.stores.listed(bucket, below: "\(path)/\(major)/").count)
         result.fingerprint = kubelet.stores.fingerprint(
             bucket, below: "\(path)/\(major)/", upTo: kubelet.scheduler.wall.wholeSecond.adding(seconds: -2))
-        guard let archive = kubelet.stores.archives["\(prefix)\(major)"] else { return }
-        let newest = archive.backups.sorted { ($0.written, $0.name) > ($1.written, $1.name) }
-        result.backupsTotal = newest.count
-        result.backups = newest.map { backup in
-            var scanned = ScannedBackup(name: backup.name, lastModified: backup.written)
-            scanned.startLSN = backup.startLSN
-            scanned.pgVersion = archive.version
-            scanned.systemIdentifier = archive.systemIdentifier
-            scanned.uncompressedSize = backup.bytes
-            scanned.compressedSize = backup.bytes / 4
-            scanned.finishTime = backup.written
-            scanned.problem = backup.problem
-            return scanned
-        }
-        result.newestSegments = ["000000010000000000000003"]
+        result.listing = kubelet.stores.listing("\(prefix)\(major)")
     }
 
     // MARK: seal
@@ -110,7 +99,8 @@ struct ModelPrograms {
         }
         result.inRecovery = false
         result.backupLabel = cluster.backupStartLSN.map { BackupLabel(startWalLocation: $0) }
-        result.historyReason = "no recovery target specified"
+        result.historyReason = cluster.endedAt
+        result.parentTimeline = cluster.timeline - 1
         result.serverVersionNum = 150_015
         result.dataBytes = 4 << 30
         result.subscriptionsDisabled = 0

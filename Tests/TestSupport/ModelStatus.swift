@@ -36,12 +36,13 @@ package struct ModelKind: Hashable, Sendable {
         group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease", hasStatus: false)
     package static let repositories = custom("backuprepositories", "BackupRepository")
     package static let managedServices = custom("managedservices", "ManagedService")
+    package static let plans = custom("restoreplans", "RestorePlan")
     package static let clones = custom("serviceclones", "ServiceClone")
     package static let runs = custom("restoreruns", "RestoreRun")
 
     package static let all = [
         pods, claims, services, secrets, configMaps, events, namespaces, statefulSets, jobs, leases, repositories,
-        managedServices, clones, runs,
+        managedServices, plans, clones, runs,
     ]
 
     private static func custom(_ plural: String, _ kind: String) -> ModelKind {

@@ -20,7 +20,7 @@ package struct WireCall: Sendable {
         self.incarnation = incarnation
         self.verb = verb
         self.target = target
-        isWrite = !["GET", "WATCH", "ASK"].contains(verb)
+        isWrite = !["GET", "WATCH", "FOLLOW", "ASK"].contains(verb)
         isAboutLease = target.contains("/leases")
     }
 }
@@ -57,6 +57,8 @@ package final class ModelWire: @unchecked Sendable {
     package var watchLag: Int64 = 40
     /// How long one way of a call takes at most, in milliseconds.
     package var latency: Int64 = 8
+    /// Logs that are followed.
+    private var follows: [ModelStream] = []
     private let seed: UInt64
     private var draws: [String: UInt64] = [:]
 
@@ -70,6 +72,20 @@ package final class ModelWire: @unchecked Sendable {
         let count = draws[purpose, default: 0]
         draws[purpose] = count + 1
         return bound <= 0 ? 0 : Int64(keyedHash(seed, purpose, count) % UInt64(bound))
+    }
+
+    /// How many logs are followed.
+    package var followed: Int { follows.count { $0.isOpen } }
+
+    func hold(_ stream: ModelStream) {
+        follows.removeAll { !$0.isOpen }
+        follows.append(stream)
+    }
+
+    /// All connections to logs are lost, in the middle of whatever was under way.
+    package func breakFollows() {
+        for stream in follows { stream.fail(ExchangeError(.connectionLost, "lost")) }
+        follows = []
     }
 
     package func note(_ line: String) { trace.append("\(scheduler.now) \(line)") }
@@ -162,12 +178,14 @@ package final class ModelExchange: Exchange, @unchecked Sendable {
         try Task.checkCancellation()
         guard !port.isSevered else { throw ExchangeError(.unreachable, "the port is severed") }
         let promise = Promise<ModelStream>()
-        let call = wire.begin(port.incarnation, "WATCH", request.target)
+        let isFollow = (try? Route(request.target))?.isFollow == true
+        let call = wire.begin(port.incarnation, isFollow ? "FOLLOW" : "WATCH", request.target)
         let (wire, port) = (wire, port)
         let patience = patience(request.timeout, promise)
         defer { wire.scheduler.cancel(patience) }
         wire.carry(call, on: port, into: promise) {
-            Result { try ModelWatch.open(request, on: wire, port) }
+            if isFollow { return .success(ModelFollow.open(request, on: wire, port)) }
+            return Result { try ModelWatch.open(request, on: wire, port) }
         } summary: { stream in
             "\(stream.head.status)"
         }

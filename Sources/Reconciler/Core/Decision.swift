@@ -76,6 +76,9 @@ package enum Effect: Equatable, Sendable {
     case scale(Seen, to: Int)
     /// Merge patch of `metadata.finalizers` to exactly this list, with uid and resourceVersion.
     case setFinalizers(Seen, [String])
+    /// Merge patch of a ConfigMap with uid and resourceVersion: its data and its annotations are those of the manifest,
+    /// whose name is the same. Keys that the manifest lacks stay.
+    case replaceConfigMap(Seen, ConfigMapManifest)
     /// DELETE with uid and resourceVersion as preconditions, dependents in the background.
     case delete(Seen)
     /// Upsert into the ledger by (cluster, run UID), with its audit rows in the same transaction.
@@ -132,12 +135,16 @@ package struct TemplateChange: Encodable, Equatable, Sendable {
     package var readinessProbe: Probe?
     package var livenessProbe: Probe?
     package var removeStartupProbe: Bool
+    /// All of them: the template had none but the one that restores. Removing one by its name from a template without any
+    /// would add it instead.
+    package var removeInitContainers: Bool
     /// Merged into the pod template's annotations.
     package var annotations: [String: String]
 
     package init(
         container: String, replicas: Int, args: [String]?, env: [VariableManifest], removeEnv: [String],
-        readinessProbe: Probe?, livenessProbe: Probe?, removeStartupProbe: Bool, annotations: [String: String] = [:]
+        readinessProbe: Probe?, livenessProbe: Probe?, removeStartupProbe: Bool, removeInitContainers: Bool = false,
+        annotations: [String: String] = [:]
     ) {
         self.container = container
         self.replicas = replicas
@@ -147,6 +154,7 @@ package struct TemplateChange: Encodable, Equatable, Sendable {
         self.readinessProbe = readinessProbe
         self.livenessProbe = livenessProbe
         self.removeStartupProbe = removeStartupProbe
+        self.removeInitContainers = removeInitContainers
         self.annotations = annotations
     }
 }

@@ -51,7 +51,7 @@ package struct Failure: Equatable, Sendable {
 /// What to expect of a Job's framed result. `attempt` is the token which the result must carry, and `message` the
 /// container's termination message, whose digest it must match: otherwise it is not believed.
 package struct LogFormat: Hashable, Sendable {
-    package enum Content: String, Sendable { case scan, seal, backup }
+    package enum Content: String, Sendable { case scan, repositoryScan, seal, backup }
 
     package var content: Content
     package var attempt: String
@@ -67,10 +67,56 @@ package struct LogFormat: Hashable, Sendable {
 /// Bounded facts from a pod's log; never its text.
 package enum LogFacts: Equatable, Sendable {
     case scan(ScanResult)
+    case repositoryScan(RepositoryScanResult)
     case seal(SealResult)
     case backup(BackupResult)
     /// There is no result, or it is not to be believed; says why.
     case unbelievable(String)
+}
+
+/// Lines to look for in the log of a container that runs. A closed list: what it does not name never leaves the reader,
+/// because PostgreSQL's log holds literals and passwords.
+package struct LinePattern: Hashable, Sendable {
+    /// What a matching line means: a reason (`TargetNotReached`), or a kind of progress.
+    package var name: String
+    /// Literals that must occur in a line, in this order.
+    package var pieces: [String]
+    /// Whether the word after the last piece is kept (up to a blank or a quote; letters, digits, `_./:-`; at most 64).
+    package var keepsWord: Bool
+
+    package init(_ name: String, _ pieces: [String], keepsWord: Bool = false) {
+        self.name = name
+        self.pieces = pieces
+        self.keepsWord = keepsWord
+    }
+}
+
+/// What to read of a container's log while it runs: from its start, as it grows.
+package struct LineFormat: Hashable, Sendable {
+    package var patterns: [LinePattern]
+    /// How often the container has been restarted: the log of one start is not that of another.
+    package var restart: Int
+
+    package init(patterns: [LinePattern], restart: Int) {
+        self.patterns = patterns
+        self.restart = restart
+    }
+}
+
+/// What a log has given away so far; never its text.
+package struct LineFacts: Equatable, Sendable {
+    /// How many lines matched, by the pattern's name.
+    package var counts: [String: Int]
+    /// The word of the last line that matched, by the pattern's name.
+    package var words: [String: String]
+    /// When the last line that matched was written, by the node's clock.
+    package var lastAt: Timestamp?
+
+    package init(counts: [String: Int] = [:], words: [String: String] = [:], lastAt: Timestamp? = nil) {
+        self.counts = counts
+        self.words = words
+        self.lastAt = lastAt
+    }
 }
 
 /// What the controller was started with.
@@ -112,6 +158,9 @@ package protocol Reader {
     mutating func confirmed<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R>
     /// The framed result in the log of a terminated container.
     mutating func log(of pod: Seen, container: String, as format: LogFormat) -> Observed<LogFacts>
+    /// What the log of a running (or just ended) container says, followed as it grows. `unknown` until it could be opened;
+    /// empty facts when it was, and nothing matched.
+    mutating func lines(of pod: Seen, container: String, as format: LineFormat) -> Observed<LineFacts>
     /// `absent(confirmed: true)` when the ledger has no such row.
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer>
     /// How the last pass over the object at hand failed; `nil` when it succeeded.

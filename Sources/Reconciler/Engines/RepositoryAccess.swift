@@ -49,6 +49,19 @@ package struct RepositoryAccess: Equatable, Sendable {
         return prefix.isEmpty ? path : "\(prefix)/\(path)"
     }
 
+    /// Where the archive of a source lies below the repository's prefix, without the major version.
+    /// - Returns: `nil` for a location that is not below this repository's bucket and prefix.
+    package func path(of source: RunRequest.Source) -> String? {
+        switch source.place {
+        case .path(let path): return path
+        case .location(let uri):
+            guard uri.bucket == bucket else { return nil }
+            if prefix.isEmpty { return uri.archive }
+            guard uri.archive.hasPrefix(prefix + "/") else { return nil }
+            return String(uri.archive.dropFirst(prefix.count + 1))
+        }
+    }
+
     /// Whether `image` may run with these credentials: an entry is a prefix of the image's name, or its digest.
     package func allows(_ image: String) -> Bool {
         allowedImages.contains { entry in

@@ -75,6 +75,8 @@ package enum JobRole: String, CaseIterable, Sendable {
 package enum Evidence: Equatable, Sendable {
     /// Nothing of it is there yet: perform it.
     case none
+    /// Something is still being read. Nothing is said of that: it would be a write for each answer.
+    case looking
     /// It goes on by itself; says what it is waiting for.
     case underWay(String)
     /// It is done; a warning is something that people should know although the run goes on.
@@ -86,7 +88,8 @@ package enum Evidence: Equatable, Sendable {
 /// What follows from the evidence.
 package enum Next: Equatable, Sendable {
     case perform(Step)
-    case wait(Step, String)
+    /// What it is waiting for, if that is known.
+    case wait(Step, String?)
     case end(Step, PlanFinding)
     case finished
 }
@@ -98,6 +101,7 @@ package func next(in steps: [Step], given evidence: (Step) -> Evidence) -> Next 
         switch evidence(step) {
         case .done: continue
         case .none: return .perform(step)
+        case .looking: return .wait(step, nil)
         case .underWay(let detail): return .wait(step, detail)
         case .failed(let finding): return .end(step, finding)
         }
@@ -106,8 +110,9 @@ package func next(in steps: [Step], given evidence: (Step) -> Evidence) -> Next 
 }
 
 extension Step {
-    /// The steps of the `Entrypoint` path: a new service whose image restores itself, in quarantine until it is sealed.
-    package static func entrypointPath(ownArchive: Bool) -> [Step] {
+    /// The steps of a new service that is restored from its start, by its image or by an init container of it, in
+    /// quarantine until it is sealed.
+    package static func newService(ownArchive: Bool) -> [Step] {
         let all = [
             Step(
                 name: .claim, phase: .provision, action: .createClaim, writesTarget: true, undo: .removeClaim,
@@ -142,7 +147,7 @@ extension Step {
 
     /// The steps that a stored plan names; `nil` when it names one that this version does not know.
     package static func steps(named names: [String]) -> [Step]? {
-        let known = entrypointPath(ownArchive: true)
+        let known = newService(ownArchive: true)
         let steps = names.map { name in known.first { $0.name.rawValue == name } }
         return steps.contains { $0 == nil } ? nil : steps.compactMap { $0 }
     }

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Catalog
 import Digest
 import JSON
 package import Resources
 
-/// What a plan is made from: the request, where it reads and writes, and what the scans saw there.
+/// What a plan is made from: the request, where it reads and writes, and what was seen there.
 package struct PlanInput: Equatable, Sendable {
     package var request: RunRequest
     package var source: RepositoryAccess
+    /// Below the repository's prefix, without the major version.
     package var sourcePath: String
     package var sourceScan: ScanResult
     package var archive: RepositoryAccess?
+    /// `nil`: the own archive was not looked at (a preview starts no Job).
     package var archiveScan: ScanResult?
+    package var now: Timestamp
+    /// Why the image must not choose the base backup itself, if so: an earlier run found out.
+    package var mustName: String?
 
     package init(
         request: RunRequest, source: RepositoryAccess, sourcePath: String, sourceScan: ScanResult,
-        archive: RepositoryAccess?, archiveScan: ScanResult?
+        archive: RepositoryAccess?, archiveScan: ScanResult?, now: Timestamp, mustName: String? = nil
     ) {
         self.request = request
         self.source = source
@@ -23,180 +29,116 @@ package struct PlanInput: Equatable, Sendable {
         self.sourceScan = sourceScan
         self.archive = archive
         self.archiveScan = archiveScan
+        self.now = now
+        self.mustName = mustName
     }
+
+    var sourceURI: String { source.uri(sourcePath) }
 }
 
 /// A plan with what it pins.
 package struct MadePlan: Equatable, Sendable {
     package var status: PlanStatus
     package var pinned: PinnedBackup?
+    /// The timeline that recovery follows.
+    package var timeline: Int64?
+    /// How PostgreSQL is told so.
+    package var targetTimeline: String?
 }
 
-/// Plans a new PostgreSQL service from a WAL-G archive. Pure: the same input gives the same plan and the same hash.
+/// The two ways of a new PostgreSQL service.
+package enum RestorePath: String, Sendable {
+    /// The image's own entrypoint restores: it always takes `LATEST` and PostgreSQL's newest timeline.
+    case entrypoint = "Entrypoint"
+    /// An init container of the same image fetches the named base backup and writes the recovery settings.
+    case initContainer = "InitContainer"
+}
+
+/// Plans a new PostgreSQL service from a WAL-G archive, for a run and for a preview alike. Pure: the same input gives the
+/// same plan and the same hash.
 package enum Planner {
     package static func plan(_ input: PlanInput) -> MadePlan {
         var status = PlanStatus()
         status.strategy = "WalgRestore"
-        status.path = "Entrypoint"
         status.destructive = false
         status.reversible = true
         status.undo = "the new StatefulSet and its claim are removed"
-        status.recoveryTarget = "Latest"
-        status.steps = Step.entrypointPath(ownArchive: input.archive != nil).map {
-            PlanStep(name: $0.name.rawValue, detail: detail($0, input))
-        }
-        var errors = scanErrors(input.sourceScan, input.source, input.source.uri(input.sourcePath))
+        status.recoveryTarget = words(input.request)
+        var errors = scanErrors(input.sourceScan, input.source, input.sourceURI)
         errors += archiveErrors(input)
-        guard errors.isEmpty else {
-            status.errors = errors
-            return MadePlan(status: status, pinned: nil)
+        guard errors.isEmpty else { return refused(status, errors) }
+        guard let listing = input.sourceScan.listing, !listing.backups.isEmpty else {
+            return refused(status, [nothingThere(input)])
         }
-        let (pinned, findings) = pin(input)
-        errors = findings + timelineErrors(input, pinned)
-        guard let pinned, errors.isEmpty else {
-            status.errors = errors
-            return MadePlan(status: status, pinned: nil)
+        let choice: RecoveryChoice
+        switch ArchiveCatalog(listing).answer(input.request.recovery, at: input.now) {
+        case .refused(let finding): return refused(status, [refusal(finding, input)])
+        case .reachable(let reachable): choice = reachable
+        }
+        guard let pinned = pin(choice, input) else {
+            let what = "its sentinel names no start LSN or system identifier"
+            return refused(status, [unusable(choice.backup, input, what)])
+        }
+        let (path, why) = path(choice, input)
+        let (sizeErrors, sizeWarnings) = size(input, pinned)
+        guard sizeErrors.isEmpty else { return refused(status, sizeErrors) }
+        status.path = path.rawValue
+        status.steps = Step.newService(ownArchive: input.request.archive != nil).map {
+            PlanStep(name: $0.name.rawValue, detail: detail($0, input, pinned, path))
         }
         status.baseBackup = pinned.name
-        status.timeline = "Latest"
+        status.timeline = path == .entrypoint ? "Latest" : "\(choice.timeline)"
         status.systemIdentifier = pinned.systemIdentifier
-        status.bytes = pinned.bytes
-        let (sizeErrors, warnings) = size(input, pinned)
+        status.bytes = pinned.downloadBytes ?? pinned.bytes
+        status.estimatedSeconds = estimate(pinned)
+        let warnings = choice.warnings.map { PlanFinding(reason: $0.reason, message: $0.message) } + why + sizeWarnings
         status.warnings = warnings.isEmpty ? nil : warnings
-        status.errors = sizeErrors.isEmpty ? nil : sizeErrors
         status.hash = hash(input, pinned, status)
-        return MadePlan(status: status, pinned: pinned)
+        return MadePlan(
+            status: status, pinned: pinned, timeline: choice.timeline, targetTimeline: choice.targetTimeline)
     }
 
-    // MARK: What was seen
-
-    private static func scanErrors(_ scan: ScanResult, _ access: RepositoryAccess, _ uri: String) -> [PlanFinding] {
-        guard scan.code != "OK" else { return [] }
-        let detail = scan.message.map { ": \($0)" } ?? ""
-        return [
-            PlanFinding(reason: scan.code, message: "BackupRepository \(access.name), \(uri)\(detail)")
-        ]
+    private static func refused(_ status: PlanStatus, _ errors: [PlanFinding]) -> MadePlan {
+        var status = status
+        status.errors = Array(errors.prefix(16))
+        return MadePlan(status: status, pinned: nil, timeline: nil)
     }
 
-    private static func archiveErrors(_ input: PlanInput) -> [PlanFinding] {
-        guard let access = input.archive, let scan = input.archiveScan, let own = input.request.archive
-        else { return [] }
-        let uri = access.uri(own.path)
-        let errors = scanErrors(scan, access, uri)
-        guard errors.isEmpty, scan.objects > 0 else { return errors }
-        let sample = scan.sampleKeys.prefix(3).joined(separator: ", ")
-        return [
-            PlanFinding(
-                reason: "ArchiveNotEmpty",
-                message: "spec.target.newService.archive.path \(own.path): \(uri) is not empty (\(sample)); a new "
-                    + "service needs an archive of its own. Choose another path")
-        ]
+    // MARK: The way
+
+    /// The image may restore itself only where it can't choose wrongly: `LATEST` is the base backup that is wanted, there
+    /// is one line to follow, and the target is one that it can be told.
+    private static func path(_ choice: RecoveryChoice, _ input: PlanInput) -> (RestorePath, [PlanFinding]) {
+        if let why = input.mustName {
+            return (.initContainer, [PlanFinding(reason: "BackupNamed", message: why)])
+        }
+        switch input.request.recovery.moment {
+        case .latest: break
+        case .time where input.request.isInclusive: break
+        case .time, .backupEnd, .lsn, .xid, .name: return (.initContainer, [])
+        }
+        let followsNewest = input.request.recovery.line == .latest && choice.isOneLine
+        return choice.isLatest && followsNewest ? (.entrypoint, []) : (.initContainer, [])
     }
 
-    /// The base backup that the image's `LATEST` will fetch: the sentinel that was written last.
-    private static func pin(_ input: PlanInput) -> (PinnedBackup?, [PlanFinding]) {
-        let scan = input.sourceScan
-        let major = input.request.major
-        let uri = input.source.uri(input.sourcePath)
-        guard let latest = scan.backups.max(by: { ($0.lastModified, $0.name) < ($1.lastModified, $1.name) }) else {
-            let others = scan.majors.filter { $0 != major }.map { "\($0)" }.joined(separator: ", ")
-            if !others.isEmpty {
-                return (nil, [majorMismatch(input, "the archive has backups of major version \(others) only")])
-            }
-            return (
-                nil,
-                [
-                    PlanFinding(
-                        reason: "NoBackupsFound",
-                        message: "\(uri)/\(major) has no base backup; check spec.source's path, or take one first")
-                ]
-            )
-        }
-        if let problem = latest.problem {
-            return (nil, [unusable(latest, uri, problem)])
-        }
-        guard let version = latest.pgVersion, let start = latest.startLSN, let identifier = latest.systemIdentifier
-        else { return (nil, [unusable(latest, uri, "its sentinel names no version, start LSN or system identifier")]) }
-        if version / 10_000 != major {
-            return (nil, [majorMismatch(input, "\(latest.name) is of major version \(version / 10_000)")])
-        }
-        let identifiers = Set(scan.backups.compactMap(\.systemIdentifier))
-        if identifiers.count > 1 {
-            return (
-                nil,
-                [
-                    PlanFinding(
-                        reason: "PrefixCollision",
-                        message: "\(uri)/\(major) holds backups of \(identifiers.count) different database systems; "
-                            + "it is not known which one is wanted")
-                ]
-            )
-        }
-        let timeline = Int64(latest.name.dropFirst("base_".count).prefix(8), radix: 16) ?? 1
-        let pinned = PinnedBackup(
-            name: latest.name, startLSN: start, finishTime: latest.finishTime?.rfc3339,
-            systemIdentifier: identifier, timeline: timeline,
-            bytes: latest.uncompressedSize ?? latest.compressedSize ?? 0)
-        return (withArchiveEnd(pinned, scan), [])
-    }
-
-    /// How far the archive reached when it was planned: a restore to latest must come at least there. Not known where the
-    /// segments are not of the usual 16 MiB.
-    private static func withArchiveEnd(_ backup: PinnedBackup, _ scan: ScanResult) -> PinnedBackup {
-        var pinned = backup
-        guard let first = WalSegment(String(pinned.name.dropFirst("base_".count).prefix(24))),
-            let start = LSN(pinned.startLSN), first.contains(start.value),
-            let newest = scan.newestSegments.compactMap(WalSegment.init).max(by: { $0.name < $1.name }),
-            newest.start >= first.start
-        else { return pinned }
-        pinned.newestSegment = newest.name
+    private static func pin(_ choice: RecoveryChoice, _ input: PlanInput) -> PinnedBackup? {
+        let backup = choice.backup
+        guard let start = backup.startLSN, let identifier = backup.systemIdentifier else { return nil }
+        var pinned = PinnedBackup(
+            name: backup.name, startLSN: start, finishTime: backup.finishTime?.rfc3339, systemIdentifier: identifier,
+            timeline: choice.backupTimeline, bytes: backup.uncompressedSize ?? backup.compressedSize ?? 0)
+        pinned.finishLSN = backup.finishLSN
+        pinned.downloadBytes = choice.downloadBytes
+        pinned.downloadParts = choice.downloadParts
+        pinned.segments = choice.segments
+        if input.request.recovery.moment == .latest { pinned.newestSegment = choice.lastSegment }
         return pinned
     }
 
-    private static func majorMismatch(_ input: PlanInput, _ what: String) -> PlanFinding {
-        PlanFinding(
-            reason: "MajorMismatch",
-            message: "spec.target.newService.major \(input.request.major): \(what) "
-                + "(\(input.source.uri(input.sourcePath))); use an image of the archive's major version")
-    }
-
-    private static func unusable(_ backup: ScannedBackup, _ uri: String, _ why: String) -> PlanFinding {
-        PlanFinding(
-            reason: "BackupUnusable",
-            message: "\(uri): the newest base backup \(backup.name) can't be used: \(why)")
-    }
-
-    /// The image follows PostgreSQL's default, the newest timeline. That is right only when the archive is one line.
-    private static func timelineErrors(_ input: PlanInput, _ pinned: PinnedBackup?) -> [PlanFinding] {
-        guard let pinned else { return [] }
-        let timelines = input.sourceScan.timelines
-        let later = timelines.filter { $0.timeline > pinned.timeline }.sorted { $0.timeline < $1.timeline }
-        var expected = pinned.timeline
-        for branch in later {
-            guard let parent = branch.parent, let left = branch.switchLSN.flatMap({ LSN($0) }) else {
-                return [sideBranches(input, "the history of timeline \(branch.timeline) can't be read")]
-            }
-            if parent != expected {
-                let what = "timeline \(branch.timeline) branches off timeline \(parent), not off \(expected)"
-                return [sideBranches(input, what)]
-            }
-            if let newest = input.sourceScan.newestSegments.compactMap(WalSegment.init).first(where: {
-                $0.timeline == parent
-            }), newest.start > left.value {
-                let what = "timeline \(parent) went on after timeline \(branch.timeline) had left it at \(left)"
-                return [sideBranches(input, what)]
-            }
-            expected = branch.timeline
-        }
-        return []
-    }
-
-    private static func sideBranches(_ input: PlanInput, _ what: String) -> PlanFinding {
-        PlanFinding(
-            reason: "SideBranches",
-            message:
-                "\(input.source.uri(input.sourcePath)): \(what): the archive has side branches, and the image would "
-                + "follow the newest one. This version restores archives with one line only")
+    /// A guess for people, from what a modest disk and network do: 50 MiB of backup and 10 segments a second, and a minute
+    /// for pods to start and stop.
+    private static func estimate(_ pinned: PinnedBackup) -> Int64 {
+        60 + max(0, pinned.downloadBytes ?? pinned.bytes) / (50 << 20) + max(0, pinned.segments ?? 0) / 10
     }
 
     private static func size(
@@ -208,45 +150,19 @@ package enum Planner {
         let (product, isTooMuch) = (pinned.bytes / 2).multipliedReportingOverflow(by: 3)
         let enough = isTooMuch ? Int64.max : product
         if requested < pinned.bytes {
-            return (
-                [
-                    PlanFinding(
-                        reason: "VolumeTooSmall",
-                        message: "\(text) is smaller than base backup \(pinned.name) (\(pinned.bytes) bytes "
-                            + "unpacked); ask for at least \(enough) bytes")
-                ], []
-            )
+            let message =
+                "\(text) is smaller than base backup \(pinned.name) (\(pinned.bytes) bytes unpacked); ask for at least "
+                + "\(enough) bytes"
+            return ([PlanFinding(reason: "VolumeTooSmall", message: message)], [])
         }
         guard requested < enough else { return ([], []) }
-        return (
-            [],
-            [
-                PlanFinding(
-                    reason: "VolumeTight",
-                    message: "\(text) leaves little room beside base backup \(pinned.name) (\(pinned.bytes) bytes) "
-                        + "for the WAL that is replayed")
-            ]
-        )
+        let message =
+            "\(text) leaves little room beside base backup \(pinned.name) (\(pinned.bytes) bytes) for the WAL that is "
+            + "replayed"
+        return ([], [PlanFinding(reason: "VolumeTight", message: message)])
     }
 
-    // MARK: Words and hash
-
-    private static func detail(_ step: Step, _ input: PlanInput) -> String {
-        let names = input.request.names
-        switch step.name {
-        case .claim: return "create PersistentVolumeClaim \(names.claim) (\(input.request.storageSize), empty)"
-        case .provision:
-            return "create StatefulSet \(names.statefulSet) with \(input.request.image), in quarantine"
-        case .restore:
-            return "the image restores \(input.source.uri(input.sourcePath))/\(input.request.major) and promotes"
-        case .quiesce: return "stop it"
-        case .seal: return "prove what was restored, disable subscriptions, set passwords"
-        case .open: return "remove the clone variables and the quarantine, give it its own archive, create Services"
-        case .serve: return "wait until it serves"
-        case .backup: return "take a full base backup into its own archive"
-        case .compareSource: return "compare the source's archive with how it was"
-        }
-    }
+    // MARK: Hash
 
     /// Only what the run commits itself to: sizes, times and warnings are outside it.
     private struct Commitments: Encodable {
@@ -267,11 +183,10 @@ package enum Planner {
     private static func hash(_ input: PlanInput, _ pinned: PinnedBackup, _ status: PlanStatus) -> String {
         let request = input.request
         let commitments = Commitments(
-            target: "\(request.namespace)/\(request.serviceName)",
-            sourcePrefix: input.source.uri(input.sourcePath), systemIdentifier: pinned.systemIdentifier,
-            baseBackup: pinned.name, timeline: status.timeline ?? "", recoveryTarget: status.recoveryTarget ?? "",
-            strategy: status.strategy ?? "", path: status.path ?? "", steps: (status.steps ?? []).map(\.name),
-            image: request.image,
+            target: "\(request.namespace)/\(request.serviceName)", sourcePrefix: input.sourceURI,
+            systemIdentifier: pinned.systemIdentifier, baseBackup: pinned.name, timeline: status.timeline ?? "",
+            recoveryTarget: status.recoveryTarget ?? "", strategy: status.strategy ?? "", path: status.path ?? "",
+            steps: (status.steps ?? []).map(\.name), image: request.image,
             archivePath: input.archive.flatMap { access in request.archive.map { access.uri($0.path) } } ?? "",
             overrides: request.service)
         return "v1:" + digest(of: commitments)

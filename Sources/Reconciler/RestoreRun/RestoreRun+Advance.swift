@@ -37,10 +37,11 @@ extension RestoreRunBehavior {
             return end(
                 snapshot, draft, Ending(state: endState(finding), reason: finding.reason, message: finding.message))
         case .wait(let step, let detail):
-            return underWay(step, detail, [], snapshot, draft, fresh: !completed.isEmpty)
+            return underWay(
+                step, detail ?? describe(step, world), [], snapshot, draft, world, fresh: !completed.isEmpty)
         case .perform(let step):
             let effects = Self.effects(of: step, snapshot, world)
-            return underWay(step, describe(step), effects, snapshot, draft, fresh: !completed.isEmpty)
+            return underWay(step, describe(step, world), effects, snapshot, draft, world, fresh: !completed.isEmpty)
         }
     }
 
@@ -56,23 +57,45 @@ extension RestoreRunBehavior {
 
     private static func underWay(
         _ step: Step, _ detail: String, _ effects: [Effect], _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft,
-        fresh: Bool
+        _ world: Workplace, fresh: Bool
     ) -> Decision<Status> {
         var draft = draft
-        draft.status.phase = Open(phase(of: step, snapshot))
-        let limit = deadline(of: step, snapshot)
-        let ends = (draft.record.stepStartedAt ?? draft.now).adding(seconds: limit)
+        let phase = phase(of: step, snapshot)
+        draft.status.phase = Open(phase)
+        if phase == .recover, draft.record.recoverStartedAt == nil {
+            draft.record.recoverStartedAt = draft.now.wholeSecond
+        }
+        let limit = deadline(of: step, in: phase, snapshot)
+        let begun = phase == .recover ? draft.record.recoverStartedAt : draft.record.stepStartedAt
+        let ends = (begun ?? draft.now).adding(seconds: limit)
         if !fresh, !isLooking(snapshot), draft.now >= ends, effects.isEmpty || draft.now >= ends.adding(seconds: limit)
         {
-            let finding = lateness(step, limit, detail, snapshot)
+            let finding = lateness(step, limit, detail, snapshot, world)
             return end(snapshot, draft, Ending(state: .failed, reason: finding.reason, message: finding.message))
         }
+        var moments = [ends]
         draft.working(step.name.rawValue, detail)
-        if let obstacle = obstacle(of: step, snapshot) { draft.waiting(obstacle.reason, obstacle.message) }
+        if step.action == .awaitPromotion {
+            if let next = noteProgress(&draft, snapshot, world) { moments.append(next) }
+            moments.append(noteQuiet(&draft, detail))
+        }
+        if let obstacle = obstacle(of: step, snapshot, world) { draft.waiting(obstacle.reason, obstacle.message) }
         noteFailure(&draft, snapshot)
+        let wake = moments.filter { $0 > draft.now }.min()
         return withRecord(
-            Decision(status: draft.status, effects: effects, wake: draft.now < ends ? .at(ends) : .onChange), snapshot,
+            Decision(status: draft.status, effects: effects, wake: wake.map { .at($0) } ?? .onChange), snapshot,
             draft.status)
+    }
+
+    /// Nothing hangs silently: what has not moved for long is said, while its deadline goes on.
+    private static func noteQuiet(_ draft: inout StatusDraft, _ detail: String) -> Timestamp {
+        let quiet = quietSince(draft)
+        if draft.now >= quiet.ends {
+            draft.waiting(
+                "NoProgress",
+                "\(detail): nothing has been heard of it since \(quiet.since.rfc3339); see the pod's log and events")
+        }
+        return quiet.ends
     }
 
     /// Something is still being read. A controller that was away must look before it judges how late it is: the step may
@@ -84,9 +107,9 @@ extension RestoreRunBehavior {
 
     /// A step that is not done in time fails with what holds it up, if that is known.
     private static func lateness(
-        _ step: Step, _ limit: Int64, _ detail: String, _ snapshot: RestoreRunSnapshot
+        _ step: Step, _ limit: Int64, _ detail: String, _ snapshot: RestoreRunSnapshot, _ world: Workplace
     ) -> PlanFinding {
-        if let obstacle = obstacle(of: step, snapshot) { return obstacle }
+        if let obstacle = obstacle(of: step, snapshot, world) { return obstacle }
         if step.name == .quiesce, snapshot.pod.value?.metadata.isDeleting == true {
             return PlanFinding(
                 reason: "PodStuckTerminating",
@@ -96,16 +119,13 @@ extension RestoreRunBehavior {
             reason: "NoProgress", message: "step \(step.name.rawValue) was not done within \(limit) s: \(detail)")
     }
 
-    /// Fetching and replaying look the same from outside but for one thing: the server process answers.
     private static func phase(of step: Step, _ snapshot: RestoreRunSnapshot) -> RunPhase {
-        guard step.name == .restore, let status = snapshot.pod.value?.status?.containerStatuses?.first,
-            status.started == true
-        else { return step.phase }
-        return .recover
+        step.name == .restore && isReplaying(snapshot) ? .recover : step.phase
     }
 
-    private static func deadline(of step: Step, _ snapshot: RestoreRunSnapshot) -> Int64 {
+    private static func deadline(of step: Step, in phase: RunPhase, _ snapshot: RestoreRunSnapshot) -> Int64 {
         let wanted = snapshot.run.spec?.deadlines
+        if phase == .recover { return seconds(wanted?.recover) ?? 6 * 3_600 }
         switch step.deadline {
         case .restore: return seconds(wanted?.restore) ?? 6 * 3_600
         case .recover: return seconds(wanted?.recover) ?? 6 * 3_600
@@ -120,11 +140,11 @@ extension RestoreRunBehavior {
         ["TargetDeleted", "TargetReplaced"].contains(finding.reason) ? .interrupted : .failed
     }
 
-    private static func describe(_ step: Step) -> String {
+    private static func describe(_ step: Step, _ world: Workplace) -> String {
         switch step.name {
         case .claim: "creating the claim"
         case .provision: "creating the StatefulSet in quarantine"
-        case .restore: "the image restores itself"
+        case .restore: "fetching \(world.pinned.name)"
         case .quiesce: "stopping the restored server"
         case .seal: "sealing the restored data"
         case .open: "opening the service"

@@ -19,7 +19,9 @@ extension RestoreRunBehavior {
             draft.set(
                 RunCondition.quarantined, .yes, "Quarantined", "the service can't be reached until it is sealed")
         case .restore:
-            draft.set(RunCondition.dataRestored, .yes, "Promoted", "the image has restored and promoted")
+            finishProgress(&draft, snapshot)
+            draft.record.lastReason = nil
+            draft.set(RunCondition.dataRestored, .yes, "Promoted", "restored and promoted")
         case .quiesce: break
         case .seal: sealed(&draft, warning, snapshot, world)
         case .open:

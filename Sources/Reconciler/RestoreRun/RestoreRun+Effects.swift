@@ -48,7 +48,7 @@ extension RestoreRunBehavior {
         case .scanSource, .scanArchive: return nil
         case .seal:
             let limit = seconds(snapshot.run.spec?.deadlines?.verify) ?? 1_800
-            return world.jobs.seal(ordinal, expecting: world.pinned, deadline: limit)
+            return world.jobs.seal(ordinal, expecting: world.pinned, after: world.service.restore, deadline: limit)
         case .backup:
             guard let address = snapshot.pod.value?.status?.podIP, let access = world.service.archive,
                 let own = world.request.archive
@@ -63,9 +63,15 @@ extension RestoreRunBehavior {
     }
 
     /// What holds a step up, for the status.
-    static func obstacle(of step: Step, _ snapshot: RestoreRunSnapshot) -> PlanFinding? {
+    static func obstacle(of step: Step, _ snapshot: RestoreRunSnapshot, _ world: Workplace) -> PlanFinding? {
         switch step.action {
-        case .awaitPromotion, .awaitReady:
+        case .awaitPromotion:
+            guard let pod = snapshot.pod.value else { return nil }
+            switch RestoreTrouble.find(pod, snapshot, world) {
+            case .fatal(let finding), .passing(let finding): return finding
+            case nil: return nil
+            }
+        case .awaitReady:
             return snapshot.pod.value.flatMap(PodObstacle.find)
         case .runJob(let role):
             if case .running(let obstacle, _) = snapshot.jobs[role]?.state { return obstacle }

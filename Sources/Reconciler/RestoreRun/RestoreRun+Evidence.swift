@@ -25,7 +25,7 @@ extension RestoreRunBehavior {
 
     private static func claim(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
         switch snapshot.claim {
-        case .unknown, .absent(confirmed: false): return .underWay("looking for the claim")
+        case .unknown, .absent(confirmed: false): return .looking
         case .absent(confirmed: true): return .none
         case .present(let claim):
             guard isMine(claim.metadata, snapshot) else {
@@ -38,10 +38,10 @@ extension RestoreRunBehavior {
     private static func provisioned(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
         if let lost = lostClaim(snapshot, world) { return lost }
         switch snapshot.statefulSet {
-        case .unknown, .absent(confirmed: false): return .underWay("looking for the StatefulSet")
+        case .unknown, .absent(confirmed: false): return .looking
         case .absent(confirmed: true):
             switch snapshot.headlessService {
-            case .unknown, .absent(confirmed: false): return .underWay("looking for the Service")
+            case .unknown, .absent(confirmed: false): return .looking
             case .absent(confirmed: true): return .none
             case .present(let service):
                 return isMine(service.metadata, snapshot) || world.request.isReusable(service)
@@ -58,7 +58,7 @@ extension RestoreRunBehavior {
     /// The volume that this run works on, or what became of it.
     private static func lostClaim(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence? {
         switch snapshot.claim {
-        case .unknown, .absent(confirmed: false): return .underWay("looking for the claim")
+        case .unknown, .absent(confirmed: false): return .looking
         case .absent(confirmed: true): return .failed(deleted("PersistentVolumeClaim", world.request.names.claim))
         case .present(let claim):
             guard claim.metadata.uid == snapshot.record.claimUID || snapshot.record.claimUID == nil else {
@@ -74,7 +74,7 @@ extension RestoreRunBehavior {
     ) -> (statefulSet: StatefulSet?, otherwise: Evidence) {
         if let lost = lostClaim(snapshot, world) { return (nil, lost) }
         switch snapshot.statefulSet {
-        case .unknown, .absent(confirmed: false): return (nil, .underWay("looking for the StatefulSet"))
+        case .unknown, .absent(confirmed: false): return (nil, .looking)
         case .absent(confirmed: true):
             return (nil, .failed(deleted("StatefulSet", world.request.names.statefulSet)))
         case .present(let statefulSet):
@@ -96,13 +96,20 @@ extension RestoreRunBehavior {
         }
         // With `hot_standby=off` the server rejects connections until recovery has ended: ready means promoted.
         if pod.isReady { return .done(warning: nil) }
-        if let obstacle = PodObstacle.find(pod) {
-            let restarts = pod.status?.containerStatuses?.first?.restartCount ?? 0
-            if obstacle.reason == "RestoreCrashed", restarts >= 3 { return .failed(obstacle) }
-            return .underWay(obstacle.message)
+        switch RestoreTrouble.find(pod, snapshot, world) {
+        case .fatal(let finding): return .failed(finding)
+        case .passing(let finding): return .underWay(finding.message)
+        case nil: break
         }
-        let started = pod.status?.containerStatuses?.first?.started == true
-        return .underWay(started ? "the image replays WAL" : "the image fetches \(world.pinned.name)")
+        return .underWay(isReplaying(snapshot) ? "the server replays WAL" : "fetching \(world.pinned.name)")
+    }
+
+    /// Fetching and replaying look the same from outside, but for two things: the server process answers the startup
+    /// probe, and its log tells of the first segment.
+    static func isReplaying(_ snapshot: RestoreRunSnapshot) -> Bool {
+        let facts = snapshot.lines[.server]?.value
+        if facts?.words[PostgresLog.Progress.segment] != nil { return true }
+        return snapshot.pod.value?.status?.containerStatuses?.first?.started == true
     }
 
     private static func stopped(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
@@ -122,7 +129,7 @@ extension RestoreRunBehavior {
         let isQuarantined = PostgresService.isQuarantined(statefulSet, world.request.profile)
         guard !isQuarantined, statefulSet.spec?.replicas != 0 else { return .none }
         switch snapshot.clientService {
-        case .unknown, .absent(confirmed: false): return .underWay("looking for the Service")
+        case .unknown, .absent(confirmed: false): return .looking
         case .absent(confirmed: true): return .none
         case .present(let service):
             guard world.request.isReusable(service) else {
@@ -187,9 +194,9 @@ extension RestoreRunBehavior {
         exhausted: (String) -> Evidence
     ) -> Evidence {
         // Not observed in this pass: the step before it was seen done just now, and the next pass looks.
-        guard let observation = snapshot.jobs[role] else { return .underWay("about to start Job \(role.rawValue)") }
+        guard let observation = snapshot.jobs[role] else { return .looking }
         switch observation.state {
-        case .unknown: return .underWay("reading the result of Job \(role.rawValue)")
+        case .unknown: return .looking
         case .absent: return .none
         case .foreign:
             return .failed(foreignJob(snapshot.request?.names.job(role, observation.ordinal) ?? role.rawValue))

@@ -17,6 +17,12 @@ extension RestoreRunBehavior {
             message: "\(kind) \(name) does not exist in namespace \(request.namespace); create it, and the run goes on")
     }
 
+    static func noArchive(_ request: RunRequest) -> PlanFinding {
+        PlanFinding(
+            reason: "NotWalg",
+            message: "spec.source.service: ManagedService \(request.sourceServiceName ?? "") has no archive")
+    }
+
     static func incomplete(_ repository: BackupRepository, _ field: String) -> PlanFinding {
         PlanFinding(
             reason: "RepositoryInvalid",

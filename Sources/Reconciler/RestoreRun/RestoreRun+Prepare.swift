@@ -7,6 +7,8 @@ import Resources
 extension RestoreRunBehavior {
     /// How long a run waits for what is not there yet (a repository that Git applies a moment later), in seconds.
     package static let prepareDeadline: Int64 = 600
+    /// How long the Jobs that look at the archives may take, in seconds: a million segments are a thousand pages.
+    package static let scanDeadline: Int64 = 3_600
 
     static func prepare(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
         var draft = draft
@@ -14,7 +16,7 @@ extension RestoreRunBehavior {
             return refuse(snapshot, draft, snapshot.findings)
         }
         if snapshot.status.plan != nil { return start(snapshot, draft) }
-        switch lookAtWorld(snapshot, request) {
+        switch lookAtWorld(snapshot, request, at: draft.now) {
         case .refused(let findings): return refuse(snapshot, draft, findings)
         case .missing(let finding):
             if draft.now >= prepareEnds(snapshot, draft) { return refuse(snapshot, draft, [finding]) }
@@ -22,8 +24,9 @@ extension RestoreRunBehavior {
             draft.waiting(finding.reason, finding.message)
             return waiting(snapshot, draft, [])
         case .looking(let message, let effects, let obstacle):
-            if isStuck(snapshot, obstacle), draft.now >= prepareEnds(snapshot, draft) {
-                let late = PlanFinding(reason: "NoProgress", message: "after \(prepareDeadline) s still: \(message)")
+            let limit = obstacle == nil ? scanDeadline : prepareDeadline
+            if isStuck(snapshot, obstacle), draft.now >= prepareEnds(snapshot, draft, after: limit) {
+                let late = PlanFinding(reason: "NoProgress", message: "after \(limit) s still: \(message)")
                 return refuse(snapshot, draft, [obstacle ?? late])
             }
             draft.working("Planning", message)
@@ -37,9 +40,11 @@ extension RestoreRunBehavior {
 
     /// Counted from the first pass, and not from the object's making: a manifest may have waited in Git's cluster for the
     /// controller to come.
-    private static func prepareEnds(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Timestamp {
+    private static func prepareEnds(
+        _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, after limit: Int64 = prepareDeadline
+    ) -> Timestamp {
         let first = snapshot.status.conditions?.condition(RunCondition.finished)?.lastTransitionTime
-        return (first ?? draft.now).adding(seconds: prepareDeadline)
+        return (first ?? draft.now).adding(seconds: limit)
     }
 
     /// A Job runs and does not end. What is only being read is no reason to give up.
@@ -51,8 +56,8 @@ extension RestoreRunBehavior {
     }
 
     private static func wake(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Wake {
-        let ends = prepareEnds(snapshot, draft)
-        return draft.now < ends ? .at(ends) : .onChange
+        let moments = [prepareDeadline, scanDeadline].map { prepareEnds(snapshot, draft, after: $0) }
+        return moments.first { $0 > draft.now }.map { .at($0) } ?? .onChange
     }
 
     private static func waiting(
@@ -84,6 +89,8 @@ extension RestoreRunBehavior {
         draft.status.plan = plan.status
         if let errors = plan.status.errors, !errors.isEmpty { return refuse(snapshot, draft, errors) }
         draft.record.pinnedBackup = plan.pinned
+        draft.record.recoveryTimeline = plan.timeline
+        draft.record.targetTimeline = plan.targetTimeline
         draft.record.source = world.sourceScan.fingerprint
         let warnings = (plan.status.warnings ?? []).map(\.message).joined(separator: "; ")
         draft.set(
@@ -128,7 +135,9 @@ enum WorldView {
 }
 
 extension RestoreRunBehavior {
-    private static func lookAtWorld(_ snapshot: RestoreRunSnapshot, _ request: RunRequest) -> WorldView {
+    private static func lookAtWorld(
+        _ snapshot: RestoreRunSnapshot, _ request: RunRequest, at now: Timestamp
+    ) -> WorldView {
         if let name = request.sourceServiceName {
             switch snapshot.sourceService {
             case .unknown: return .looking("reading ManagedService \(name)", [], nil)
@@ -137,14 +146,13 @@ extension RestoreRunBehavior {
             }
         }
         guard let source = resolvedSource(snapshot) else {
-            return .refused([
-                PlanFinding(
-                    reason: "NotWalg",
-                    message: "spec.source.service: ManagedService \(request.sourceServiceName ?? "") has no archive")
-            ])
+            return .refused([noArchive(request)])
+        }
+        if let name = request.retryOf, snapshot.retryOf.isUnknown {
+            return .looking("reading RestoreRun \(name)", [], nil)
         }
         let repositories = lookAtRepositories(snapshot, request, source)
-        guard case .found(let sourceAccess, let archiveAccess) = repositories else {
+        guard case .found(let sourceAccess, let path, let archiveAccess) = repositories else {
             if case .not(let view) = repositories { return view }
             return .refused([])
         }
@@ -153,7 +161,7 @@ extension RestoreRunBehavior {
         var scans: [JobRole: ScanResult] = [:]
         var effects: [Effect] = []
         var obstacle: PlanFinding?
-        var wanted: [(JobRole, RepositoryAccess, String)] = [(.scanSource, sourceAccess, source.path)]
+        var wanted: [(JobRole, RepositoryAccess, String)] = [(.scanSource, sourceAccess, path)]
         if let archiveAccess, let own = request.archive { wanted.append((.scanArchive, archiveAccess, own.path)) }
         for (role, access, path) in wanted {
             let seen = snapshot.jobs[role] ?? JobObservation(ordinal: 1, state: .unknown)
@@ -173,54 +181,22 @@ extension RestoreRunBehavior {
         else { return .looking("looking at the archives", effects, obstacle) }
         return .seen(
             PlanInput(
-                request: request, source: sourceAccess, sourcePath: source.path, sourceScan: sourceScan,
-                archive: archiveAccess, archiveScan: scans[.scanArchive]))
+                request: request, source: sourceAccess, sourcePath: path, sourceScan: sourceScan,
+                archive: archiveAccess, archiveScan: scans[.scanArchive], now: now, mustName: mustName(snapshot)))
     }
 
-    private enum Repositories {
-        case found(RepositoryAccess, RepositoryAccess?)
-        case not(WorldView)
+    /// The image fetched another base backup than the plan's in the run that this one repeats: now it is named.
+    private static func mustName(_ snapshot: RestoreRunSnapshot) -> String? {
+        guard let earlier = snapshot.retryOf.value,
+            let finished = earlier.status?.conditions?.condition(RunCondition.finished), finished.isTrue,
+            finished.reason == "OtherBaseBackup"
+        else { return nil }
+        return
+            "RestoreRun \(earlier.metadata.name) ended with OtherBaseBackup: an init container fetches the base backup "
+            + "by its name this time"
     }
 
-    private static func lookAtRepositories(
-        _ snapshot: RestoreRunSnapshot, _ request: RunRequest, _ source: RunRequest.Source
-    ) -> Repositories {
-        var findings: [PlanFinding] = []
-        var access: [RepositoryAccess] = []
-        var wanted = [(snapshot.sourceRepository, source.repository, "spec.source")]
-        if let own = request.archive {
-            wanted.append((snapshot.archiveRepository, own.repository, "spec.target.newService.archive"))
-        }
-        for (observed, name, field) in wanted {
-            switch observed {
-            case .unknown: return .not(.looking("reading BackupRepository \(name)", [], nil))
-            case .absent: return .not(.missing(notFound("BackupRepository", name, request, "RepositoryNotFound")))
-            case .present(let repository):
-                findings += validate(
-                    repository.spec, allowLoopback: snapshot.settings.allowLoopbackEndpoints
-                ).map {
-                    PlanFinding(reason: $0.reason, message: "\(field): BackupRepository \(name): \($0.message)")
-                }
-                findings += unavailable(repository, field)
-                guard let read = RepositoryAccess(repository) else {
-                    findings.append(incomplete(repository, field))
-                    continue
-                }
-                if !read.allows(request.image) { findings.append(notAllowed(read, request.image)) }
-                access.append(read)
-            }
-        }
-        if !findings.isEmpty { return .not(.refused(findings)) }
-        if let archive = request.archive, access.count == 2,
-            access[0].overlaps(source.path, with: access[1], archive.path)
-        {
-            return .not(.refused([overlap(access[0].uri(source.path), access[1].uri(archive.path))]))
-        }
-        guard let first = access.first else { return .not(.refused([])) }
-        return .found(first, access.count == 2 ? access[1] : nil)
-    }
-
-    private static func occupied(_ found: RestoreRunSnapshot.Occupants, _ request: RunRequest) -> PlanFinding? {
+    static func occupied(_ found: RestoreRunSnapshot.Occupants, _ request: RunRequest) -> PlanFinding? {
         let names = request.names
         var kinds: [String] = []
         if found.claim.value != nil { kinds.append("PersistentVolumeClaim \(names.claim)") }
@@ -237,5 +213,11 @@ extension RestoreRunBehavior {
             message: "spec.target.newService.name \(request.serviceName): \(kinds.joined(separator: " and ")) "
                 + "exists already in namespace \(request.namespace) and is not this run's; choose another name, or "
                 + "remove it yourself if its data is not needed")
+    }
+
+    /// Every name has been looked up.
+    static func areOccupantsKnown(_ found: RestoreRunSnapshot.Occupants) -> Bool {
+        !found.claim.isUnknown && !found.statefulSet.isUnknown && !found.clientService.isUnknown
+            && !found.headlessService.isUnknown
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Catalog
 import Resources
 
 // What the seal's facts prove about the restored data, held against the plan.
@@ -49,9 +50,54 @@ extension RestoreRunBehavior {
                     reason: "MajorMismatch",
                     message: "the restored server is of major version \(version / 10_000), not \(world.request.major)"))
         }
+        if let finding = otherTimeline(result, world) { return .failed(finding) }
+        let other = otherBackup(start, world)
+        guard world.request.recovery.moment == .latest else {
+            // A target may have been missed without an error when the backup was another one.
+            if let finding = other ?? missedTarget(result, world) { return .failed(finding) }
+            return .done(warning: nil)
+        }
         if let inherited = inheritedTarget(result) { return .failed(inherited) }
         if let gap = shortOfArchive(result, pinned) { return .failed(gap) }
-        return .done(warning: otherBackup(start, world))
+        if let other, case .initContainer = world.service.restore { return .failed(other) }
+        return .done(warning: other)
+    }
+
+    /// Recovery was told which timeline to follow: it must have ended on that one.
+    private static func otherTimeline(_ result: SealResult, _ world: Workplace) -> PlanFinding? {
+        guard case .initContainer(let restore) = world.service.restore, let followed = result.parentTimeline,
+            followed != restore.timeline
+        else { return nil }
+        return PlanFinding(
+            reason: "OtherTimeline",
+            message: "recovery ended on timeline \(followed), and was to follow timeline \(restore.timeline)")
+    }
+
+    /// Whether recovery stopped where it should, from the reason that PostgreSQL wrote into the new timeline's history: it
+    /// survives every restart.
+    private static func missedTarget(_ result: SealResult, _ world: Workplace) -> PlanFinding? {
+        let reason = result.historyReason ?? ""
+        let stop = reason.hasPrefix("before ") ? reason.dropFirst("before ".count) : reason.dropFirst("after ".count)
+        let isReached =
+            switch world.request.recovery.moment {
+            case .latest: true
+            case .backupEnd: reason.hasPrefix("reached consistency")
+            case .time(let target):
+                Timestamp(postgres: stop).map { world.request.isInclusive ? $0 > target : $0 >= target } ?? false
+            case .lsn: stop.hasPrefix("LSN ")
+            case .xid(let xid): stop == "transaction \(xid)"
+            case .name(let name): reason == "at restore point \"\(name)\""
+            }
+        guard !isReached else { return nil }
+        if reason.hasPrefix("no recovery target specified") {
+            return PlanFinding(
+                reason: "TargetIgnored",
+                message: "recovery went on to the archive's end, and not to \(Planner.words(world.request)): image "
+                    + "\(world.request.image) does not honour \(world.request.profile.cloneTargetTime)")
+        }
+        return PlanFinding(
+            reason: "TargetNotReached",
+            message: "recovery stopped at \"\(reason.prefix(120))\", and not at \(Planner.words(world.request))")
     }
 
     /// PostgreSQL takes a segment that could not be fetched for the archive's end, and promotes without a word: so where
@@ -88,12 +134,8 @@ extension RestoreRunBehavior {
     /// The image always fetches `LATEST`; what it fetched is told from the data. With no target, replaying from another
     /// base backup of the same system leads to the same end, so it is said and not refused.
     private static func otherBackup(_ start: String, _ world: Workplace) -> PlanFinding? {
-        let pinned = world.pinned
-        guard let fetched = LSN(start), let planned = LSN(pinned.startLSN), fetched != planned else { return nil }
-        return PlanFinding(
-            reason: "OtherBaseBackup",
-            message: "the image fetched the base backup that starts at \(start), the plan pinned \(pinned.name) "
-                + "(\(pinned.startLSN)); both were replayed to the archive's end")
+        guard let fetched = LSN(start), let planned = LSN(world.pinned.startLSN), fetched != planned else { return nil }
+        return OtherBackup.finding("the base backup that starts at \(start)", world)
     }
 
     private static func notRestored(_ what: String, _ world: Workplace) -> PlanFinding {
@@ -101,5 +143,20 @@ extension RestoreRunBehavior {
             reason: "RestoreNotPerformed",
             message: "image \(world.request.image) did not restore the archive: \(what). It may not honour "
                 + "\(world.request.profile.cloneFrom); use an image of the contract \(world.request.profile.name)")
+    }
+}
+
+/// The image took another base backup than the plan's.
+enum OtherBackup {
+    static func finding(_ fetched: String, _ world: Workplace) -> PlanFinding {
+        let pinned = world.pinned
+        let consequence =
+            world.request.recovery.moment == .latest
+            ? "both were replayed to the archive's end"
+            : "with a target that can lead to other rows without an error; the next attempt names the backup"
+        return PlanFinding(
+            reason: "OtherBaseBackup",
+            message: "the image fetched \(fetched), the plan pinned \(pinned.name) (\(pinned.startLSN)); \(consequence)"
+        )
     }
 }

@@ -16,7 +16,11 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package var sourceService: Observed<ManagedService>
     package var sourceRepository: Observed<BackupRepository>
     package var archiveRepository: Observed<BackupRepository>
+    /// The run that this one repeats; read only to plan.
+    package var retryOf: Observed<RestoreRun>
     package var jobs: [JobRole: JobObservation]
+    /// What the logs of the restoring pod's containers say; read only while it restores.
+    package var lines: [RestoringContainer: Observed<LineFacts>]
     /// Every Job of the run; read only to take away what it made.
     package var ownJobs: Observed<[Job]>
     /// What has the service's names, by quorum reads: seen by the plan, to refuse what is there already.
@@ -45,7 +49,9 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
         self.sourceService = .unknown
         self.sourceRepository = .unknown
         self.archiveRepository = .unknown
+        self.retryOf = .unknown
         self.jobs = [:]
+        self.lines = [:]
         self.ownJobs = .unknown
         self.occupants = Occupants()
         self.claim = .unknown
@@ -105,7 +111,7 @@ extension RestoreRunBehavior {
         return snapshot
     }
 
-    private static func observeRepositories(
+    static func observeRepositories(
         _ request: RunRequest, _ snapshot: inout RestoreRunSnapshot, _ reader: inout some Reader
     ) {
         if let name = request.sourceServiceName {
@@ -124,17 +130,30 @@ extension RestoreRunBehavior {
     ) {
         // Already planned: nothing more is asked until the run starts.
         guard snapshot.status.plan == nil else { return }
+        let space = request.namespace
+        if let name = request.retryOf { snapshot.retryOf = reader.object(RestoreRun.self, space, name) }
+        guard snapshot.sourceRepository.value != nil else { return }
+        snapshot.jobs[.scanSource] = .observe(.scanSource, of: request, through: &reader)
+        if snapshot.archiveRepository.value != nil {
+            snapshot.jobs[.scanArchive] = .observe(.scanArchive, of: request, through: &reader)
+        }
+        // Last, and once: a quorum read is asked again whenever the run's own status was written.
+        let isSeen = snapshot.jobs.values.allSatisfy { job in
+            if case .done = job.state { true } else { false }
+        }
+        if isSeen { observeOccupants(request, &snapshot, &reader) }
+    }
+
+    /// What has the service's names already, strangers' objects too.
+    static func observeOccupants(
+        _ request: RunRequest, _ snapshot: inout RestoreRunSnapshot, _ reader: inout some Reader
+    ) {
         let names = request.names
         let space = request.namespace
         snapshot.occupants.claim = reader.confirmed(PersistentVolumeClaim.self, space, names.claim)
         snapshot.occupants.statefulSet = reader.confirmed(StatefulSet.self, space, names.statefulSet)
         snapshot.occupants.clientService = reader.confirmed(Service.self, space, names.clientService)
         snapshot.occupants.headlessService = reader.confirmed(Service.self, space, names.headlessService)
-        guard snapshot.sourceRepository.value != nil else { return }
-        snapshot.jobs[.scanSource] = .observe(.scanSource, of: request, through: &reader)
-        if snapshot.archiveRepository.value != nil {
-            snapshot.jobs[.scanArchive] = .observe(.scanArchive, of: request, through: &reader)
-        }
     }
 
     private static func observeTarget(
@@ -145,7 +164,13 @@ extension RestoreRunBehavior {
         snapshot.claim = confirming(PersistentVolumeClaim.self, space, names.claim, &reader)
         snapshot.statefulSet = confirming(StatefulSet.self, space, names.statefulSet, &reader)
         snapshot.pod = confirming(Pod.self, space, names.pod, &reader)
-        snapshot.clientService = confirming(Service.self, space, names.clientService, &reader)
+        // Of no interest before the service is opened, and each quorum read is one for the API server.
+        snapshot.clientService =
+            snapshot.isDone(.seal)
+            ? confirming(Service.self, space, names.clientService, &reader) : .absent(confirmed: false)
+        if !snapshot.isDone(.restore), let pod = snapshot.pod.value, !pod.metadata.isDeleting {
+            snapshot.lines = RestoringContainer.observe(pod, request.profile, through: &reader)
+        }
         if !snapshot.isDone(.provision) {
             snapshot.headlessService = confirming(Service.self, space, names.headlessService, &reader)
         }

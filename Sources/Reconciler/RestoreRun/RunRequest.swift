@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Catalog
 package import Resources
 
 /// A run's spec as far as this version can carry it out: every value that the rest of the code needs, present and
@@ -21,15 +22,33 @@ package struct RunRequest: Equatable, Sendable {
     /// The clone's own archive; `nil` when archiving is disabled.
     package var archive: OwnArchive?
 
+    /// What is wanted of the source archive.
+    package var recovery: RecoveryRequest
+    /// `false`: just before the moment, not just after it.
+    package var isInclusive = true
+    /// The run that this one repeats, for what it found out.
+    package var retryOf: String?
+
     /// An archive to read from.
     package struct Source: Equatable, Sendable {
+        package enum Place: Equatable, Sendable {
+            /// Below the repository's prefix, without the major version.
+            case path(String)
+            /// A backup or an archive that nobody recorded, by its address.
+            case location(BackupURI)
+        }
+
         package var repository: String
-        /// Below the repository's prefix, without the major version.
-        package var path: String
+        package var place: Place
 
         package init(repository: String, path: String) {
             self.repository = repository
-            self.path = path
+            place = .path(path)
+        }
+
+        package init(repository: String, location: BackupURI) {
+            self.repository = repository
+            place = .location(location)
         }
     }
 
@@ -112,11 +131,26 @@ extension RunRequest {
         else { return (nil, findings.isEmpty ? [incomplete(service)] : findings) }
         var request = RunRequest(
             namespace: run.metadata.namespace ?? "", runName: run.metadata.name, runUID: run.metadata.uid ?? "",
-            service: service, serviceName: name, image: image, major: major, storageSize: size, profile: profile)
-        request.sourceServiceName = spec.source?.service?.name
-        if let archive = spec.source?.archive, let repository = archive.repository?.name, let path = archive.path {
+            service: service, serviceName: name, image: image, major: major, storageSize: size, profile: profile,
+            recovery: RecoveryRequest(.latest))
+        let source = spec.source
+        request.sourceServiceName = source?.service?.name
+        if let archive = source?.archive, let repository = archive.repository?.name, let path = archive.path {
             request.source = Source(repository: repository, path: path)
+        } else if let location = source?.location, let repository = location.repository?.name {
+            guard let uri = BackupURI(location.uri ?? "") else {
+                return (nil, [notWalg(location, spec.recoveryTarget)])
+            }
+            request.source = Source(repository: repository, location: uri)
+            request.recovery.backup = uri.backup
         }
+        guard let moment = moment(spec.recoveryTarget, ofBackup: request.recovery.backup != nil) else {
+            return (nil, [unsupported("spec.recoveryTarget", "this version does not know this kind of target")])
+        }
+        request.recovery.moment = moment
+        request.recovery.line = line(spec.recoveryTarget?.timeline)
+        request.isInclusive = spec.recoveryTarget?.inclusive ?? true
+        request.retryOf = spec.retryOf?.name
         if let own = service.archive, !own.isDisabled, let repository = own.repository?.name, let path = own.path {
             request.archive = OwnArchive(repository: repository, path: path, schedule: own.schedule ?? "0 3 * * *")
         }
@@ -129,17 +163,13 @@ extension RunRequest {
         if spec.mode?.known == .inPlace {
             findings.append(unsupported("spec.mode", "InPlace is not available in this version; use NewService"))
         }
-        if let kind = spec.recoveryTarget?.kind?.text, kind != RecoveryTargetKind.latest.rawValue {
+        if let source = spec.source, source.backup != nil {
             findings.append(
-                unsupported("spec.recoveryTarget.kind", "\(kind) is not available in this version; use Latest"))
+                unsupported("spec.source.backup", "not available in this version; use archive, service or location"))
         }
-        if let timeline = spec.recoveryTarget?.timeline, timeline != "Latest" {
+        if let engine = spec.source?.location?.engine, engine.known != .postgres {
             findings.append(
-                unsupported("spec.recoveryTarget.timeline", "\(timeline) is not available in this version; use Latest"))
-        }
-        if let source = spec.source, source.archive == nil, source.service == nil {
-            findings.append(
-                unsupported("spec.source", "only archive and service are available in this version"))
+                unsupported("spec.source.location.engine", "\(engine.text) is not available in this version"))
         }
         let fields: [(Bool, String)] = [
             (spec.ledger == "BestEffort", "spec.ledger: BestEffort"),
@@ -166,6 +196,37 @@ extension RunRequest {
                         + "known: \(known)"))
         }
         return findings
+    }
+
+    /// The moment that a target names. With none it is the end of the backup that was named, or else of the archive.
+    private static func moment(_ target: RecoveryTarget?, ofBackup: Bool) -> RecoveryRequest.Moment? {
+        guard let target, let kind = target.kind else { return ofBackup ? .backupEnd : .latest }
+        switch kind.known {
+        case .latest: return .latest
+        case .backupEnd: return .backupEnd
+        case .time: return target.time.flatMap { Timestamp(rfc3339: $0) }.map { .time($0) }
+        case .lsn: return target.lsn.flatMap { LSN($0) }.map { .lsn($0) }
+        case .xid: return target.xid.map { .xid($0) }
+        case .name: return target.name.map { .name($0) }
+        case nil: return nil
+        }
+    }
+
+    private static func line(_ timeline: String?) -> RecoveryRequest.Line {
+        switch timeline {
+        case nil, "Latest": .latest
+        case "Current": .current
+        case let number?: Int64(number).map { .timeline($0) } ?? .latest
+        }
+    }
+
+    private static func notWalg(_ location: BackupLocation, _ target: RecoveryTarget?) -> PlanFinding {
+        let isPITR = ["Time", "Xid", "Lsn", "Name"].contains(target?.kind?.text ?? "")
+        return PlanFinding(
+            reason: "NotWalg",
+            message: (isPITR ? "PITR requires a WAL-G backup: " : "")
+                + "spec.source.location.uri \(location.uri ?? "") names no WAL-G base backup and no archive; write "
+                + "s3://bucket/path/<major>/basebackups_005/base_..., or the archive's own s3://bucket/path/<major>")
     }
 
     private static func incomplete(_ service: NewService) -> PlanFinding {

@@ -32,9 +32,11 @@ struct StatusDraft {
     var status: RestoreRunStatus
     let generation: Int64?
     let now: Timestamp
+    private let before: [Condition]
 
     init(_ snapshot: RestoreRunSnapshot, at now: Timestamp) {
         status = snapshot.status
+        before = status.conditions ?? []
         generation = snapshot.run.metadata.generation
         self.now = now
         status.observedGeneration = generation
@@ -48,6 +50,7 @@ struct StatusDraft {
     mutating func set(_ type: String, _ value: ConditionStatus, _ reason: String, _ message: String) {
         var conditions = status.conditions ?? []
         conditions.set(type, value, reason, message, generation: generation, at: now)
+        conditions.keepTransition(of: type, from: before)
         status.conditions = conditions
     }
 

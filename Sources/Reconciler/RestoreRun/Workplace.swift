@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Catalog
 import Resources
 
 /// What a running step works with: the service's objects and the Jobs, built from the request and the repositories.
@@ -39,8 +40,42 @@ struct Workplace {
         }
         let jobs = PostgresJobs(
             request: request, settings: snapshot.settings, owner: RestoreRunBehavior.owner(snapshot.run))
-        let service = PostgresService(
-            request: request, source: access, sourcePath: source.path, archive: archive)
+        guard let path = access.path(of: source) else {
+            return .missing(
+                PlanFinding(
+                    reason: "LocationOutsideRepository",
+                    message: "BackupRepository \(source.repository) was changed: the source is not below it any more"))
+        }
+        var service = PostgresService(request: request, source: access, sourcePath: path, archive: archive)
+        service.restore = restore(snapshot, request, pinned)
         return .found(Workplace(request: request, service: service, jobs: jobs, pinned: pinned))
+    }
+
+    /// How the service restores itself, as the plan says.
+    private static func restore(
+        _ snapshot: RestoreRunSnapshot, _ request: RunRequest, _ pinned: PinnedBackup
+    ) -> ServiceRestore {
+        guard snapshot.status.plan?.path == RestorePath.initContainer.rawValue else {
+            if case .time(let moment) = request.recovery.moment { return .entrypoint(targetTime: moment) }
+            return .entrypoint(targetTime: nil)
+        }
+        let (kind, target) = settings(request.recovery.moment)
+        return .initContainer(
+            InitRestore(
+                backup: pinned.name, startLSN: pinned.startLSN, bytes: pinned.bytes, targetKind: kind, target: target,
+                inclusive: request.isInclusive, timeline: snapshot.record.recoveryTimeline ?? pinned.timeline,
+                targetTimeline: snapshot.record.targetTimeline,
+                deadlineSeconds: RestoreRunBehavior.seconds(snapshot.run.spec?.deadlines?.restore) ?? 6 * 3_600))
+    }
+
+    private static func settings(_ moment: RecoveryRequest.Moment) -> (kind: String, target: String) {
+        switch moment {
+        case .latest: ("latest", "")
+        case .backupEnd: ("immediate", "")
+        case .time(let time): ("time", time.postgres)
+        case .lsn(let lsn): ("lsn", "\(lsn)")
+        case .xid(let xid): ("xid", xid)
+        case .name(let name): ("name", name)
+        }
     }
 }

@@ -108,9 +108,11 @@ struct CloneDraft {
     var status: ServiceCloneStatus
     let generation: Int64?
     let now: Timestamp
+    private let before: [Condition]
 
     init(_ snapshot: ServiceCloneSnapshot, at now: Timestamp) {
         status = snapshot.clone.status ?? ServiceCloneStatus()
+        before = status.conditions ?? []
         generation = snapshot.clone.metadata.generation
         self.now = now
         status.observedGeneration = generation
@@ -119,6 +121,7 @@ struct CloneDraft {
     mutating func set(_ type: String, _ value: ConditionStatus, _ reason: String, _ message: String) {
         var conditions = status.conditions ?? []
         conditions.set(type, value, reason, message, generation: generation, at: now)
+        conditions.keepTransition(of: type, from: before)
         status.conditions = conditions
     }
 

@@ -116,7 +116,10 @@ package enum ServiceCloneBehavior: Behavior {
         let attempts = draft.status.attempts ?? 1
         let limit = max(0, snapshot.clone.spec?.retry?.limit ?? defaultRetryLimit)
         let wasRefused = snapshot.run.value?.status?.startedAt == nil && snapshot.run.value != nil
-        let final = ["RestoreNotPerformed", "InheritedRecoveryTarget", "MajorMismatch", "Cancelled"]
+        let final = [
+            "RestoreNotPerformed", "InheritedRecoveryTarget", "MajorMismatch", "Cancelled", "TargetIgnored",
+            "LibraryMissing", "ParameterTooSmall", "EncryptionKeyMissing",
+        ]
         guard attempts <= limit, !wasRefused, !final.contains(reason), !snapshot.isOpened else {
             let way =
                 snapshot.isOpened
@@ -126,6 +129,7 @@ package enum ServiceCloneBehavior: Behavior {
             return Decision(status: draft.status)
         }
         draft.status.attempts = attempts + 1
+        draft.status.retryOf = draft.status.run?.name
         draft.status.run = .init(name: runName(snapshot.clone, attempt: attempts + 1), uid: nil)
         draft.progressing("Retrying", "attempt \(attempts) of \(limit + 1) ended with \(reason): \(message)")
         return Decision(status: draft.status)
@@ -154,6 +158,8 @@ package enum ServiceCloneBehavior: Behavior {
         spec.recoveryTarget = clone.spec?.recoveryTarget
         spec.target = .init(newService: service)
         spec.requestID = clone.spec?.requestID
+        // What the attempt before it found out decides how this one goes about it.
+        spec.retryOf = clone.status?.retryOf.map { NameReference(name: $0) }
         let owner = OwnerReference(
             apiVersion: ServiceClone.resourceKind.apiVersion, kind: ServiceClone.resourceKind.kind,
             name: clone.metadata.name, uid: clone.metadata.uid ?? "", controller: true)

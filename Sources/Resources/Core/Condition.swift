@@ -60,4 +60,11 @@ extension Array where Element == Condition {
         self[index].message = text
         self[index].observedGeneration = generation
     }
+    /// A condition that was set more than once in one pass keeps the time of `earlier`, if it says again what that said.
+    package mutating func keepTransition(of type: String, from earlier: [Condition]) {
+        guard let index = firstIndex(where: { $0.type == type }), let before = earlier.condition(type),
+            before.status == self[index].status
+        else { return }
+        self[index].lastTransitionTime = before.lastTransitionTime
+    }
 }

@@ -102,6 +102,12 @@ package struct ScanPolicy: Codable, Equatable, Sendable {
     package var interval: String?
     package var maxArchives: Int?
     package var requestID: String?
+
+    package init(interval: String? = nil, maxArchives: Int? = nil, requestID: String? = nil) {
+        self.interval = interval
+        self.maxArchives = maxArchives
+        self.requestID = requestID
+    }
 }
 
 package struct DiscoveryPolicy: Codable, Equatable, Sendable {
@@ -119,22 +125,45 @@ package struct BackupRepositoryStatus: Codable, Equatable, Sendable {
 
     package init() {}
 
+    /// One archive at one major version.
     package struct ArchiveSummary: Codable, Equatable, Sendable {
+        /// Below the repository's prefix, without the major version; `.` for an archive at the prefix itself.
         package var path: String?
         package var engine: String?
         package var major: Int?
         package var systemIdentifier: String?
+        /// Those that can be used.
         package var backups: Int?
         package var earliest: Timestamp?
         package var latestCertain: Timestamp?
         package var latestEstimated: Timestamp?
+        /// Segments that are lost, counted by holes.
         package var gaps: Int?
         package var problem: String?
+        /// The ConfigMap with the whole listing.
+        package var configMap: String?
+        /// SHA-256 of the listing in it, as hexadecimal digits.
+        package var digest: String?
+
+        package init(path: String, major: Int) {
+            self.path = path
+            self.major = major
+        }
     }
 
     package struct ScanSummary: Codable, Equatable, Sendable {
+        /// When it ended, by the controller's clock.
         package var time: Timestamp?
         package var duration: String?
         package var objects: Int64?
+        /// How many scans have ended, this one included: names the next one's Job.
+        package var sequence: Int64?
+        /// The `spec.scan.requestID` and the generation that it was made for.
+        package var requestID: String?
+        package var generation: Int64?
+        /// When everything was last listed anew.
+        package var fullAt: Timestamp?
+
+        package init() {}
     }
 }

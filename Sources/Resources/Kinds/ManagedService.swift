@@ -60,8 +60,16 @@ package struct ManagedServiceStatus: Codable, Equatable, Sendable {
         package var restoreToNewService: Bool?
         package var pitr: Bool?
         package var earliestPitrTime: Timestamp?
+        /// Surely reachable.
         package var latestPitrTime: Timestamp?
+        /// Nothing later is reachable.
         package var latestPitrTimeEstimated: Timestamp?
+
+        package init(restoreInPlace: Bool, restoreToNewService: Bool, pitr: Bool) {
+            self.restoreInPlace = restoreInPlace
+            self.restoreToNewService = restoreToNewService
+            self.pitr = pitr
+        }
     }
 
     package struct ActiveOperation: Codable, Equatable, Sendable {

@@ -158,6 +158,15 @@ package struct RestoreRecord: Codable, Equatable, Sendable {
     /// The StatefulSet that this attempt made.
     package var targetUID: String?
     package var pinnedBackup: PinnedBackup?
+    /// The timeline that recovery follows.
+    package var recoveryTimeline: Int64?
+    /// How PostgreSQL is told so on the `InitContainer` path: its number, or `current` where the archive has no history
+    /// file of it.
+    package var targetTimeline: String?
+    /// When the fetch was over and replay began: its deadline counts from here.
+    package var recoverStartedAt: Timestamp?
+    /// The reason that the restoring container's log told before it was started again.
+    package var lastReason: String?
     package var source: SourceFingerprint?
     package var sealed: SealRecord?
     package var freshBackup: String?
@@ -172,11 +181,18 @@ package struct PinnedBackup: Codable, Equatable, Sendable {
     package var name: String
     /// `X/X`.
     package var startLSN: String
+    package var finishLSN: String?
     package var finishTime: String?
     package var systemIdentifier: String
     package var timeline: Int64
+    /// Unpacked.
     package var bytes: Int64
-    /// The newest archived segment when it was planned: a restore to latest must reach it.
+    /// What is downloaded, with the backups that a delta builds on.
+    package var downloadBytes: Int64?
+    package var downloadParts: Int?
+    /// Segments to replay; an upper bound where only times are known.
+    package var segments: Int64?
+    /// The last segment that could be reached when it was planned: a restore to latest must come into it.
     package var newestSegment: String?
 
     package init(

@@ -45,6 +45,8 @@ package struct ServiceCloneStatus: Codable, Equatable, Sendable {
     /// The `spec.requestID` that `run` and `completedRunUID` belong to.
     package var requestID: String?
     package var attempts: Int?
+    /// The run of the attempt before this one.
+    package var retryOf: String?
     package var plan: PlanStatus?
     package var progress: RestoreProgress?
     package var phase: String?

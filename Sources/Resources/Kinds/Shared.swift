@@ -229,6 +229,8 @@ package struct RestoreProgress: Codable, Equatable, Sendable {
     package var segmentsTotal: Int64?
     package var percent: Int?
     package var eta: Timestamp?
+    /// When this was written: progress is written at most once in five seconds.
+    package var updatedAt: Timestamp?
 
     package init() {}
 }

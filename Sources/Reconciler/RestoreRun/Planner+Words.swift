@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Catalog
+import Resources
+
+// What a plan says to people: its steps, and why there is none.
+
+extension Planner {
+    static func scanErrors(_ scan: ScanResult, _ access: RepositoryAccess, _ uri: String) -> [PlanFinding] {
+        guard scan.code != "OK" else { return [] }
+        let detail = scan.message.map { ": \($0)" } ?? ""
+        return [PlanFinding(reason: scan.code, message: "BackupRepository \(access.name), \(uri)\(detail)")]
+    }
+
+    static func archiveErrors(_ input: PlanInput) -> [PlanFinding] {
+        guard let access = input.archive, let scan = input.archiveScan, let own = input.request.archive
+        else { return [] }
+        let uri = access.uri(own.path)
+        let errors = scanErrors(scan, access, uri)
+        guard errors.isEmpty, scan.objects > 0 else { return errors }
+        let sample = scan.sampleKeys.prefix(3).joined(separator: ", ")
+        let seen = sample.isEmpty ? "" : " (\(sample))"
+        return [
+            PlanFinding(
+                reason: "ArchiveNotEmpty",
+                message: "spec.target.newService.archive.path \(own.path): \(uri) is not empty\(seen); a new service "
+                    + "needs an archive of its own. Choose another path")
+        ]
+    }
+
+    /// No base backup where it should be: said with what is there instead.
+    static func nothingThere(_ input: PlanInput) -> PlanFinding {
+        let uri = input.sourceURI
+        let major = input.request.major
+        let others = input.sourceScan.majors.filter { $0 != major }.map { "\($0)" }.joined(separator: ", ")
+        if !others.isEmpty {
+            return PlanFinding(
+                reason: "MajorMismatch",
+                message: "spec.target.newService.major \(major): the archive \(uri) has backups of major version "
+                    + "\(others) only; use an image of the archive's major version")
+        }
+        if input.sourceScan.lacksVersion == true {
+            return PlanFinding(
+                reason: "PrefixWithoutVersion",
+                message: "\(uri) has its backups directly below it, and not below a major version (\(uri)/\(major)); "
+                    + "images of the contract \(input.request.profile.name) restore from a version-scoped prefix only. "
+                    + "Copy the archive below \(uri)/\(major), or correct spec.source's path")
+        }
+        return PlanFinding(
+            reason: "NoBackupsFound",
+            message: "\(uri)/\(major) has no base backup; check spec.source's path, or take one first")
+    }
+
+    /// The catalog's refusal, with the field and the archive that it is about.
+    static func refusal(_ finding: CatalogFinding, _ input: PlanInput) -> PlanFinding {
+        let uri = "\(input.sourceURI)/\(input.request.major)"
+        if finding.reason == "MajorMismatch" {
+            return PlanFinding(
+                reason: finding.reason,
+                message: "spec.target.newService.major \(input.request.major), \(uri): \(finding.message)")
+        }
+        guard case .time(let target) = input.request.recovery.moment, finding.reason == "TargetOutsideWindow" else {
+            return PlanFinding(reason: finding.reason, message: "\(uri): \(finding.message)")
+        }
+        let field = "spec.recoveryTarget.time \(target.rfc3339)"
+        let isPastTheEnd = finding.nearestBefore.map { $0 < target } ?? false
+        if isPastTheEnd, target <= input.now, let service = input.request.sourceServiceName {
+            // Whatever was committed since may still be on the service's own volume.
+            return PlanFinding(
+                reason: "TargetInUnarchivedTail",
+                message:
+                    "\(field), \(uri): \(finding.message). If ManagedService \(service) still runs, let it archive "
+                    + "what it has (select pg_switch_wal()) and try again")
+        }
+        return PlanFinding(reason: finding.reason, message: "\(field), \(uri): \(finding.message)")
+    }
+
+    static func unusable(_ backup: ScannedBackup, _ input: PlanInput, _ why: String) -> PlanFinding {
+        PlanFinding(
+            reason: "BackupUnusable", message: "\(input.sourceURI): base backup \(backup.name) can't be used: \(why)")
+    }
+
+    /// The target as the plan shows it and commits to it.
+    static func words(_ request: RunRequest) -> String {
+        let suffix = request.isInclusive ? "" : " (not inclusive)"
+        return switch request.recovery.moment {
+        case .latest: "Latest"
+        case .backupEnd: "BackupEnd"
+        case .time(let time): "Time \(time.rfc3339)\(suffix)"
+        case .lsn(let lsn): "Lsn \(lsn)\(suffix)"
+        case .xid(let xid): "Xid \(xid)\(suffix)"
+        case .name(let name): "Name \(name)"
+        }
+    }
+
+    static func detail(_ step: Step, _ input: PlanInput, _ pinned: PinnedBackup, _ path: RestorePath) -> String {
+        let names = input.request.names
+        switch step.name {
+        case .claim: return "create PersistentVolumeClaim \(names.claim) (\(input.request.storageSize), empty)"
+        case .provision:
+            return "create StatefulSet \(names.statefulSet) with \(input.request.image), in quarantine"
+        case .restore:
+            let place = "\(input.sourceURI)/\(input.request.major)"
+            let target = words(input.request)
+            return path == .entrypoint
+                ? "the image restores its LATEST from \(place), recovers (\(target)) and promotes"
+                : "an init container fetches \(pinned.name) from \(place); the server recovers (\(target)) and promotes"
+        case .quiesce: return "stop it"
+        case .seal: return "prove what was restored, disable subscriptions, set passwords"
+        case .open: return "remove what restored it and the quarantine, give it its own archive, create Services"
+        case .serve: return "wait until it serves"
+        case .backup: return "take a full base backup into its own archive"
+        case .compareSource: return "compare the source's archive with how it was"
+        }
+    }
+}

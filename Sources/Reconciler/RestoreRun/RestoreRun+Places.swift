@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Resources
+
+// Where a run reads and writes: the repositories that its spec names, read and checked.
+
+/// What became of looking for them.
+enum Repositories {
+    /// The source's repository, the archive's path in it, and the repository of the new service's own archive.
+    case found(RepositoryAccess, path: String, RepositoryAccess?)
+    case not(WorldView)
+}
+
+extension RestoreRunBehavior {
+    static func lookAtRepositories(
+        _ snapshot: RestoreRunSnapshot, _ request: RunRequest, _ source: RunRequest.Source
+    ) -> Repositories {
+        var findings: [PlanFinding] = []
+        var access: [RepositoryAccess] = []
+        var wanted = [(snapshot.sourceRepository, source.repository, "spec.source")]
+        if let own = request.archive {
+            wanted.append((snapshot.archiveRepository, own.repository, "spec.target.newService.archive"))
+        }
+        for (observed, name, field) in wanted {
+            switch observed {
+            case .unknown: return .not(.looking("reading BackupRepository \(name)", [], nil))
+            case .absent: return .not(.missing(notFound("BackupRepository", name, request, "RepositoryNotFound")))
+            case .present(let repository):
+                findings += validate(
+                    repository.spec, allowLoopback: snapshot.settings.allowLoopbackEndpoints
+                ).map {
+                    PlanFinding(reason: $0.reason, message: "\(field): BackupRepository \(name): \($0.message)")
+                }
+                findings += unavailable(repository, field)
+                guard let read = RepositoryAccess(repository) else {
+                    findings.append(incomplete(repository, field))
+                    continue
+                }
+                if !read.allows(request.image) { findings.append(notAllowed(read, request.image)) }
+                access.append(read)
+            }
+        }
+        guard findings.isEmpty, let first = access.first else { return .not(.refused(findings)) }
+        let own = access.count == 2 ? access[1] : nil
+        return place(request, source, first, own)
+    }
+
+    private static func place(
+        _ request: RunRequest, _ source: RunRequest.Source, _ access: RepositoryAccess, _ own: RepositoryAccess?
+    ) -> Repositories {
+        guard let path = access.path(of: source) else { return .not(.refused([outside(source, access)])) }
+        if case .location(let uri) = source.place, let major = uri.major, major != request.major {
+            return .not(
+                .refused([
+                    PlanFinding(
+                        reason: "MajorMismatch",
+                        message: "spec.target.newService.major \(request.major): spec.source.location.uri is of major "
+                            + "version \(major); use an image of that major version")
+                ]))
+        }
+        if let own, let archive = request.archive, access.overlaps(path, with: own, archive.path) {
+            return .not(.refused([overlap(access.uri(path), own.uri(archive.path))]))
+        }
+        return .found(access, path: path, own)
+    }
+
+    private static func outside(_ source: RunRequest.Source, _ access: RepositoryAccess) -> PlanFinding {
+        var uri = ""
+        if case .location(let location) = source.place { uri = "s3://\(location.bucket)/\(location.archive)" }
+        return PlanFinding(
+            reason: "LocationOutsideRepository",
+            message:
+                "spec.source.location.uri: \(uri) is not below \(access.uri("")) of BackupRepository \(access.name); "
+                + "name the repository whose bucket and prefix it lies in")
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Asks what a restore would do: the plan is its status, and nothing is started.
+package struct RestorePlan: CustomResource {
+    package static let resourceKind = repriseKind("RestorePlan", "restoreplans")
+
+    package var metadata: ObjectMeta
+    package var spec: RestorePlanSpec?
+    package var status: RestorePlanStatus?
+
+    package init(metadata: ObjectMeta, spec: RestorePlanSpec? = nil, status: RestorePlanStatus? = nil) {
+        self.metadata = metadata
+        self.spec = spec
+        self.status = status
+    }
+}
+
+/// The part of a RestoreRun's spec that a plan depends on.
+package struct RestorePlanSpec: Codable, Equatable, Sendable {
+    package var mode: Open<RestoreMode>?
+    package var source: RestoreSource?
+    package var target: RestoreRunSpec.RestoreTarget?
+    package var recoveryTarget: RecoveryTarget?
+    /// How long the plan is kept once it was made; absent means for good.
+    package var ttlSecondsAfterFinished: Int64?
+
+    package init() {}
+
+    /// The spec of the run that the plan is about.
+    package var run: RestoreRunSpec {
+        var run = RestoreRunSpec()
+        run.mode = mode
+        run.source = source
+        run.target = target
+        run.recoveryTarget = recoveryTarget
+        return run
+    }
+}
+
+/// A `PlanStatus`, field by field, and what is known of the object that carries it.
+package struct RestorePlanStatus: Codable, Equatable, Sendable {
+    package var observedGeneration: Int64?
+    package var strategy: String?
+    package var path: String?
+    package var baseBackup: String?
+    package var timeline: String?
+    package var systemIdentifier: String?
+    package var recoveryTarget: String?
+    package var destructive: Bool?
+    package var reversible: Bool?
+    package var undo: String?
+    package var steps: [PlanStep]?
+    package var bytes: Int64?
+    package var estimatedSeconds: Int64?
+    package var catalogAge: String?
+    package var warnings: [PlanFinding]?
+    package var errors: [PlanFinding]?
+    package var hash: String?
+    package var conditions: [Condition]?
+
+    package init() {}
+
+    package init(_ plan: PlanStatus) { self.plan = plan }
+
+    /// The fields that are a plan's.
+    package var plan: PlanStatus {
+        get {
+            var plan = PlanStatus()
+            plan.strategy = strategy
+            plan.path = path
+            plan.baseBackup = baseBackup
+            plan.timeline = timeline
+            plan.systemIdentifier = systemIdentifier
+            plan.recoveryTarget = recoveryTarget
+            plan.destructive = destructive
+            plan.reversible = reversible
+            plan.undo = undo
+            plan.steps = steps
+            plan.bytes = bytes
+            plan.estimatedSeconds = estimatedSeconds
+            plan.catalogAge = catalogAge
+            plan.warnings = warnings
+            plan.errors = errors
+            plan.hash = hash
+            return plan
+        }
+        set {
+            strategy = newValue.strategy
+            path = newValue.path
+            baseBackup = newValue.baseBackup
+            timeline = newValue.timeline
+            systemIdentifier = newValue.systemIdentifier
+            recoveryTarget = newValue.recoveryTarget
+            destructive = newValue.destructive
+            reversible = newValue.reversible
+            undo = newValue.undo
+            steps = newValue.steps
+            bytes = newValue.bytes
+            estimatedSeconds = newValue.estimatedSeconds
+            catalogAge = newValue.catalogAge
+            warnings = newValue.warnings
+            errors = newValue.errors
+            hash = newValue.hash
+        }
+    }
+}

@@ -11,10 +11,11 @@ extension BehaviorSet {
         BehaviorSet(
             [
                 BoundBehavior(RestoreRunBehavior.self), BoundBehavior(ServiceCloneBehavior.self),
-                BoundBehavior(SpoolBehavior.self),
+                BoundBehavior(SpoolBehavior.self), BoundBehavior(BackupRepositoryBehavior.self),
+                BoundBehavior(ManagedServiceBehavior.self), BoundBehavior(RestorePlanBehavior.self),
             ],
             watching: [
-                WatchedKind(BackupRepository.self), WatchedKind(ManagedService.self), .children(StatefulSet.self),
+                .children(StatefulSet.self),
                 .children(PersistentVolumeClaim.self), .children(Pod.self), .children(Job.self),
                 .children(Service.self), .children(ConfigMap.self, in: namespace),
             ])

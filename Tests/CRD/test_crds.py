@@ -180,7 +180,7 @@ class Tables(unittest.TestCase):
 
     def test_every_kind_has_a_table(self):
         self.assertEqual({table['kind'] for table in tables()}, set(CRDS))
-        self.assertEqual(len(CRDS), 4)
+        self.assertEqual(len(CRDS), 5)
 
     def test_cases(self):
         for table in tables():
@@ -315,8 +315,8 @@ class Shape(unittest.TestCase):
     def test_names_and_columns(self):
         short = {kind: crd['spec']['names']['shortNames'] for kind, crd in CRDS.items()}
         self.assertEqual(
-            short, {'BackupRepository': ['brepo'], 'ManagedService': ['msvc'], 'RestoreRun': ['rr'],
-                    'ServiceClone': ['sclone']})
+            short, {'BackupRepository': ['brepo'], 'ManagedService': ['msvc'], 'RestorePlan': ['rplan'],
+                    'RestoreRun': ['rr'], 'ServiceClone': ['sclone']})
         for kind, crd in CRDS.items():
             version = crd['spec']['versions'][0]
             self.assertEqual(crd['spec']['names']['categories'], ['reprise'])

@@ -13,6 +13,7 @@ import Testing
 @Suite struct SchemaShapeTests {
     @Test func backupRepository() throws { try compare(BackupRepository.self, fields: 60) }
     @Test func managedService() throws { try compare(ManagedService.self, fields: 45) }
+    @Test func restorePlan() throws { try compare(RestorePlan.self, fields: 110) }
     @Test func restoreRun() throws { try compare(RestoreRun.self, fields: 180) }
     @Test func serviceClone() throws { try compare(ServiceClone.self, fields: 130) }
 
@@ -57,7 +58,8 @@ import Testing
         }
         #expect(try allowed("RestoreRun", ["spec", "mode"]) == RestoreMode.allCases.map(\.rawValue))
         #expect(try allowed("ManagedService", ["spec", "engine"]) == EngineName.allCases.map(\.rawValue))
-        for kind in ["RestoreRun", "ServiceClone"] {
+        #expect(try allowed("RestorePlan", ["spec", "mode"]) == RestoreMode.allCases.map(\.rawValue))
+        for kind in ["RestorePlan", "RestoreRun", "ServiceClone"] {
             #expect(
                 try allowed(kind, ["spec", "recoveryTarget", "kind"]) == RecoveryTargetKind.allCases.map(\.rawValue))
             #expect(

@@ -17,7 +17,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TYPES = ROOT / 'hack' / 'crds'
 SHARED = ['shared', 'newservice']
-KINDS = ['backuprepository', 'managedservice', 'restorerun', 'serviceclone']
+KINDS = ['backuprepository', 'managedservice', 'restoreplan', 'restorerun', 'serviceclone']
 HEADER = '# SPDX-License-Identifier: Apache-2.0\n# Written by hack/crds/generate.py from hack/crds. Change it there.\n'
 
 
@@ -38,7 +38,10 @@ def expand(node, shared):
         return node
     node = dict(node)
     if '$use' in node:
-        node = {**shared[node.pop('$use')], **node}
+        base = shared[node.pop('$use')]
+        if 'properties' in base and 'properties' in node:
+            node['properties'] = {**base['properties'], **node['properties']}
+        node = {**base, **node}
     mutable = node.pop('$immutableExcept', None)
     node = {key: expand(value, shared) for key, value in node.items()}
     if mutable is not None:

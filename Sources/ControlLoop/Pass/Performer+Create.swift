@@ -12,7 +12,7 @@ extension Performer {
         case .statefulSet(let manifest): try await post(manifest, as: StatefulSet.self)
         case .service(let manifest): try await post(manifest, as: Service.self)
         case .job(let manifest): try await post(manifest, as: Job.self)
-        case .configMap(let manifest): try await post(manifest, as: ConfigMap.self)
+        case .configMap(let manifest): try await post(manifest, as: ConfigMap.self, isWatched: false)
         case .restoreRun(let manifest): try await post(manifest, as: RestoreRun.self)
         }
     }
@@ -31,13 +31,22 @@ extension Performer {
 
     /// "Exists already" ends the pass, since the effects after it may rely on the object being ours: whether it is,
     /// the next snapshot tells, from a quorum read that is made here.
-    private func post<M: Manifest, R: Resource>(_ manifest: M, as type: R.Type) async throws {
+    /// - Parameter isWatched: `false` for a kind of which only a part is watched: what was made may not be in it, so its
+    ///   readers are told directly.
+    private func post<M: Manifest, R: Resource>(
+        _ manifest: M, as type: R.Type, isWatched: Bool = true
+    ) async throws {
         do {
             try loop.hold.check()
             let object = try await loop.client.create(manifest, as: type)
             loop.update { memory in
                 let kind = memory.kinds.number(of: type)
-                memory.store(object, from: .answer, kind: kind)
+                if isWatched {
+                    memory.store(object, from: .answer, kind: kind)
+                } else {
+                    let (space, name) = (manifest.metadata.namespace, manifest.metadata.name)
+                    memory.learned(Key(kind: kind, namespace: space, name: name), Live(object))
+                }
             }
         } catch let error as APIError where error.code == .alreadyExists {
             loop.note(
@@ -56,6 +65,22 @@ extension Performer {
         } catch let error as APIError where error.isDone {
             // It was made; what the server answered can't be read. The watch will tell.
             return
+        }
+    }
+
+    /// Replaces what a ConfigMap holds.
+    mutating func replace(_ seen: Seen, by manifest: ConfigMapManifest) async throws {
+        let now = current(seen)
+        do {
+            try loop.hold.check()
+            let object = try await loop.client.patch(ConfigMap.self, now.ref, try Patch.configMap(manifest, of: now))
+            noteWrite(of: seen, object.seen)
+            loop.update { memory in
+                let kind = memory.kinds.number(of: ConfigMap.self)
+                memory.learned(Key(kind: kind, namespace: now.ref.namespace, name: now.ref.name), Live(object))
+            }
+        } catch let error as APIError {
+            try await failedWrite(of: now, error)
         }
     }
 
@@ -100,6 +125,7 @@ extension Performer {
         case .changeTemplate(let seen, _): "change the template of \(seen.ref)"
         case .scale(let seen, let replicas): "scale \(seen.ref) to \(replicas)"
         case .setFinalizers(let seen, _): "set the finalizers of \(seen.ref)"
+        case .replaceConfigMap(let seen, _): "replace what \(seen.ref) holds"
         case .delete(let seen): "delete \(seen.ref)"
         case .record(let entry): "record \(entry.status) of run \(entry.namespace)/\(entry.name) in the ledger"
         case .spool(let entry): "spool \(entry.status) of run \(entry.namespace)/\(entry.name)"

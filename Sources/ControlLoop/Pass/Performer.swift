@@ -120,6 +120,7 @@ struct Performer {
                 return try await kind.patch(loop.client, now.ref, patch)
             }
         case .scale(let seen, let replicas): try await scale(seen, to: replicas)
+        case .replaceConfigMap(let seen, let manifest): try await replace(seen, by: manifest)
         case .delete(let seen): try await delete(seen)
         case .record(let entry): try await record(entry)
         case .spool(let entry): try await spool(entry)
@@ -127,7 +128,10 @@ struct Performer {
     }
 
     /// The incarnation as this pass has left it.
-    private func current(_ seen: Seen) -> Seen { latest[seen] ?? seen }
+    func current(_ seen: Seen) -> Seen { latest[seen] ?? seen }
+
+    /// An own write of this pass has made another version of an incarnation.
+    mutating func noteWrite(of seen: Seen, _ now: Seen) { latest[seen] = now }
 
     private mutating func change(
         _ seen: Seen, _ send: (Loop, Seen) async throws -> any Resource
@@ -169,7 +173,11 @@ struct Performer {
             try loop.hold.check()
             try await loop.client.delete(now)
         } catch let error as APIError where error.code == .notFound {
-            loop.update { $0.bury(now) }
+            loop.update { memory in
+                memory.bury(now)
+                // Of a kind of which only a part is watched, nobody else would tell.
+                if let key = memory.kinds.key(now.ref) { memory.noteQuorum(key, .absent) }
+            }
             return
         } catch let error as APIError {
             try await failedWrite(of: now, error)
@@ -193,7 +201,7 @@ struct Performer {
     // MARK: After a write
 
     /// What a failed write means. After a conflict the object is read anew, so that the next decision sees what is.
-    private func failedWrite(of seen: Seen, _ error: APIError) async throws -> Never {
+    func failedWrite(of seen: Seen, _ error: APIError) async throws -> Never {
         if error.disposition == .conflict {
             loop.note(.debug, LoopEvents.conflicted, fields("\(seen.ref)"))
             try await loop.refresh(seen)

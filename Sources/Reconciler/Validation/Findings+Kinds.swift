@@ -5,22 +5,14 @@ import Resources
 // One function for each kind.
 extension Findings {
     mutating func restoreRun(_ spec: RestoreRunSpec) {
-        require(spec.mode != nil, "spec.mode", "write InPlace, NewService or PointInTime")
-        choice(spec.mode, "spec.mode")
+        mode(spec.mode)
         if (spec.rollbackOf != nil) == (spec.source != nil) {
             add(
                 "spec.source",
                 "is required, except with rollbackOf, which puts back the data that its run replaced: "
                     + "give source, or rollbackOf, not both")
         }
-        if let source = spec.source { self.source(source, "spec.source") }
-        if let target = spec.target {
-            self.target(target, of: spec)
-        } else {
-            require(false, "spec.target", "name a service, or describe the newService to create")
-        }
-        if let target = spec.recoveryTarget { recoveryTarget(target, "spec.recoveryTarget") }
-        modeAgrees(spec)
+        restore(spec)
         if spec.target?.service == nil { onlyInPlace(spec) }
         requestID(spec.requestID, "spec.requestID")
         reference(spec.retryOf, "spec.retryOf")
@@ -32,6 +24,30 @@ extension Findings {
         duration(spec.deadlines?.verify, "spec.deadlines.verify")
         duration(spec.preRestore?.keepFor, "spec.preRestore.keepFor")
         checkNames(spec.verification?.checks, "spec.verification.checks")
+    }
+
+    mutating func restorePlan(_ spec: RestorePlanSpec) {
+        mode(spec.mode)
+        require(spec.source != nil, "spec.source", "name an archive, a service, a backup or a location to restore from")
+        restore(spec.run)
+        range(spec.ttlSecondsAfterFinished, "spec.ttlSecondsAfterFinished", 1...31_536_000)
+    }
+
+    private mutating func mode(_ mode: Open<RestoreMode>?) {
+        require(mode != nil, "spec.mode", "write InPlace, NewService or PointInTime")
+        choice(mode, "spec.mode")
+    }
+
+    /// What a run and a plan have in common: from where, to where and to which moment.
+    private mutating func restore(_ spec: RestoreRunSpec) {
+        if let source = spec.source { self.source(source, "spec.source") }
+        if let target = spec.target {
+            self.target(target, of: spec)
+        } else {
+            require(false, "spec.target", "name a service, or describe the newService to create")
+        }
+        if let target = spec.recoveryTarget { recoveryTarget(target, "spec.recoveryTarget") }
+        modeAgrees(spec)
     }
 
     private mutating func target(_ target: RestoreRunSpec.RestoreTarget, of spec: RestoreRunSpec) {

@@ -13,6 +13,17 @@ package func validate(_ spec: RestoreRunSpec?) -> [Finding] {
     return findings.list
 }
 
+/// Everything that is wrong with a RestorePlan's spec; empty when nothing is.
+package func validate(_ spec: RestorePlanSpec?) -> [Finding] {
+    var findings = Findings()
+    guard let spec else {
+        findings.require(false, "spec", "say what to plan a restore of, and to where")
+        return findings.list
+    }
+    findings.restorePlan(spec)
+    return findings.list
+}
+
 /// Everything that is wrong with a ServiceClone's spec; empty when nothing is.
 package func validate(_ spec: ServiceCloneSpec?) -> [Finding] {
     var findings = Findings()

@@ -52,7 +52,7 @@ build() { swift build --build-tests --explicit-target-dependency-import-check er
 # socket or for PostgreSQL beside it would measure that and not the code.
 swift_tests() {
   local group
-  for group in 'Resources|JSON|Frames|Reconciler|KubeClient|ControlLoop' Curl Ledger Simulation; do
+  for group in 'Resources|JSON|Frames|Catalog|Reconciler|KubeClient|ControlLoop|ObjectStore' Curl Ledger Simulation; do
     step "check: swift tests of $group"
     swift test --skip-build --filter "^(${group})Tests\\."
   done
@@ -61,6 +61,9 @@ swift_tests() {
 python_tests() {
   local python=$VENV_DIR/bin/python
   PYTHONDONTWRITEBYTECODE=1 "$python" -m unittest discover -s Tests/CRD -p 'test_*.py'
+  PYTHONDONTWRITEBYTECODE=1 "$python" -m unittest discover -s Benchmarks/clones -p 'test_*.py'
+  PATH=$VENV_DIR/bin:$PATH PYTHONDONTWRITEBYTECODE=1 REPRISE_AGENT="$(swift build --show-bin-path)/agent" \
+    "$python" -m unittest discover -s Tests/Agent -p 'test_*.py'
   if [ "$(id -u)" = 0 ]; then # they start PostgreSQL as its own user
     PATH=$VENV_DIR/bin:$PATH PYTHONDONTWRITEBYTECODE=1 "$python" -m unittest discover -s Tests/Programs -p 'test_*.py'
     PATH=$VENV_DIR/bin:$PATH PYTHONDONTWRITEBYTECODE=1 "$python" -m unittest discover -s Tests/EndToEnd/image -p 'test_*.py'

@@ -6,6 +6,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/demo/lib.sh"
 . "$HACK_DIR/demo/quarantine.sh"
+. "$HACK_DIR/demo/moment.sh"
 
 export KUBECONFIG=$KUBECONFIG_FILE
 leave() {
@@ -76,10 +77,9 @@ fill_source() {
     env WALG_S3_PREFIX=s3://backups/prod/orders/15 PGUSER=postgres HOME=/tmp \
     wal-g backup-push /var/lib/postgresql/15/docker 2>/dev/null
   step "80,000 more orders in 16 batches; each ends in a WAL segment that the source archives"
-  for _ in {1..16}; do
-    printf 'insert into orders (customer, amount) select i %% 500, random() * 900 from generate_series(1, 5000) i;\n'
-    printf 'select pg_switch_wal();\n'
-  done | kubectl -n prod exec -i orders-db-0 -- psql -Xq -v ON_ERROR_STOP=1 -U postgres -d shop >/dev/null 2>&1
+  add_batches 8
+  note_moment
+  add_batches 8
   segment=$(in_pod prod orders-db-0 "select pg_walfile_name(pg_switch_wal() - 1)")
   until_true 60 "the last segment to be archived" archived "$segment"
   show kubectl -n prod exec orders-db-0 -- psql -U postgres -d shop -c \
@@ -87,6 +87,12 @@ fill_source() {
   SOURCE_ROWS=$(in_pod prod orders-db-0 "$FINGERPRINT")
   objects source-reader prod/ >"$REPRISE_RUN/source-before"
   step "the source's prefix in the bucket: $(wc -l <"$REPRISE_RUN/source-before") objects; their keys, ETags and sizes are noted"
+}
+add_batches() { # NUMBER
+  for ((i = 0; i < $1; i++)); do
+    printf 'insert into orders (customer, amount) select i %% 500, random() * 900 from generate_series(1, 5000) i;\n'
+    printf 'select pg_switch_wal();\n'
+  done | kubectl -n prod exec -i orders-db-0 -- psql -Xq -v ON_ERROR_STOP=1 -U postgres -d shop >/dev/null 2>&1
 }
 FINGERPRINT="select count(*) || ' rows, max id ' || max(id) || ', checksum ' ||
   md5(string_agg(id || ':' || amount, ',' order by id)) from orders"
@@ -163,7 +169,7 @@ show_archives() {
 }
 own_segment() { objects clone-writer staging/orders-staging/15/wal_005/ | grep -q "$1"; }
 
-# ---------------------------------------------------------------- 4: the record
+# ---------------------------------------------------------------- 5: the record
 
 ledger() {
   printf '%10s$ psql "$(cat %s)" -c "%s"\n' '' "$REPRISE_RUN/ledger.conninfo" "$1"
@@ -203,7 +209,11 @@ main() {
   chapter "3. It could not be reached while it was in quarantine; now it is sealed and open"
   show_open
   show_archives
-  chapter "4. The record: every run stands in the ledger, every step of its life in the audit"
+  chapter "4. What can be recovered, and to which moment"
+  show_window
+  show_plan
+  show_moment
+  chapter "5. The record: every run stands in the ledger, every step of its life in the audit"
   show_record
   goodbye
 }

@@ -83,7 +83,8 @@ class API:
 
 PLURALS = {"Namespace": "namespaces", "Secret": "secrets", "ConfigMap": "configmaps", "StatefulSet": "statefulsets",
            "PersistentVolumeClaim": "persistentvolumeclaims", "BackupRepository": "backuprepositories",
-           "RestoreRun": "restoreruns", "ServiceClone": "serviceclones"}
+           "RestoreRun": "restoreruns", "ServiceClone": "serviceclones", "ManagedService": "managedservices",
+           "RestorePlan": "restoreplans"}
 
 
 def collection(item):
@@ -154,6 +155,9 @@ class Store:
 
     def listing(self, prefix):
         return s3_list.listing(self.client, prefix)
+
+    def copy(self, key, to):
+        self.client.copy_object(Bucket=s3_list.BUCKET, Key=to, CopySource={"Bucket": s3_list.BUCKET, "Key": key})
 
     def put(self, key, body=b"x"):
         self.client.put_object(Bucket=s3_list.BUCKET, Key=key, Body=body)

@@ -42,15 +42,38 @@ def service(name, image=IMAGE, path=None, **more):
     return {"name": name, "image": image, "major": 15, "storage": {"size": "1Gi"}, "archive": own} | more
 
 
-def clone(name, source="prod-readonly", **more):
+def location(key):
+    return {"location": {"uri": f"s3://backups/{key}", "engine": "Postgres", "repository": {"name": "prod-readonly"}}}
+
+
+def at(moment, **more):
+    return {"kind": "Time", "time": moment, **more}
+
+
+def clone(name, source="prod-readonly", target=None, **more):
     return ours("ServiceClone", name, {
-        "source": archive(source, "orders"), "recoveryTarget": {"kind": "Latest"}, "service": service(name, **more)})
+        "source": archive(source, "orders"), "recoveryTarget": target or {"kind": "Latest"},
+        "service": service(name, **more)})
 
 
-def run(name, source="prod-readonly", source_path="orders", **more):
-    return ours("RestoreRun", name, {
-        "mode": "NewService", "source": archive(source, source_path), "recoveryTarget": {"kind": "Latest"},
-        "target": {"newService": service(name, **more)}})
+def run(name, source="prod-readonly", source_path="orders", target=None, place=None, **more):
+    mode = "PointInTime" if (target or {}).get("kind") == "Time" else "NewService"
+    spec = {"mode": mode, "source": place or archive(source, source_path), "target": {"newService": service(name, **more)}}
+    if target or not place:
+        spec["recoveryTarget"] = target or {"kind": "Latest"}
+    return ours("RestoreRun", name, spec)
+
+
+def plan(of):
+    """A preview of what that run would do."""
+    return ours("RestorePlan", of["metadata"]["name"], of["spec"])
+
+
+def managed(name):
+    """The source, as its owners would declare it here."""
+    return ours("ManagedService", name, {
+        "engine": "Postgres", "workload": {"name": name}, "major": 15,
+        "archive": {"repository": {"name": "prod-readonly"}, "path": "orders"}})
 
 
 def claim(name):

@@ -23,6 +23,19 @@ def cases():
         "other-image": (make.run("other-image", image="docker.io/library/postgres:15"), "ImageNotAllowed",
                         ["docker.io/library/postgres:15", "prod-readonly"]),
         "too-small": (make.run("too-small", storage={"size": "1Mi"}), "VolumeTooSmall", ["storage.size 1Mi"]),
+        "future": (make.run("future", target=make.at("2100-01-01T00:00:00Z")), "TargetOutsideWindow",
+                   ["spec.recoveryTarget.time 2100-01-01T00:00:00Z", "future"]),
+        "past-the-end": (make.run("past-the-end", target=make.at(world().after)), "TargetOutsideWindow",
+                         [world().after, "prod/orders/15"]),
+        "too-early": (make.run("too-early", target=make.at("2020-01-01T00:00:00Z")), "TargetOutsideWindow",
+                      ["2020-01-01T00:00:00Z", "prod/orders/15"]),
+        "in-a-gap": (make.run("in-a-gap", source_path="gapped", target=make.at(world().gap["time"])), "TargetInGap",
+                     [world().gap["segment"]]),
+        "to-the-end-of-a-gap": (make.run("to-the-end-of-a-gap", source_path="gapped"), "WALGap",
+                                [world().gap["segment"]]),
+        "no-version": (make.run("no-version", source_path="flat"), "PrefixWithoutVersion", ["prod/flat/15"]),
+        "dump": (make.run("dump", target=make.at(world().late["time"]), place=make.location("prod/orders/base.tar")),
+                 "NotWalg", ["PITR requires a WAL-G backup", "base.tar"]),
         "into-source": (make.run("into-source", archive={"repository": {"name": "prod-readonly"}, "path": "orders/copy"}),
                         "PrefixOverlap", ["orders/copy"]),
     }
@@ -73,7 +86,8 @@ def _add(name):
 
 
 for _name in ("wrong-keys", "no-bucket", "other-bucket", "no-endpoint", "no-archive", "not-empty", "other-major",
-              "set-exists", "claim-exists", "other-image", "too-small", "into-source"):
+              "set-exists", "claim-exists", "other-image", "too-small", "into-source", "future", "past-the-end",
+              "too-early", "in-a-gap", "to-the-end-of-a-gap", "no-version", "dump"):
     _add(_name)
 
 if __name__ == "__main__":

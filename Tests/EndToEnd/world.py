@@ -79,10 +79,58 @@ class World:
                 connection 'host={self.source_address} dbname=shop user=postgres password={self.password}'
                 publication outbox with (create_slot = false, slot_name = mirror, copy_data = false)""", "mirror")
         self.base_backup(20000)
+        self.early = self.moment()  # before the newest base backup
         self.base_backup(10000)
-        self.add_rows(8, 2000)
+        self.add_rows(4, 2000)
+        self.late = self.moment()  # after it, between two batches
+        self.add_rows(4, 2000)
         self.rows = self.on_source(CHECKSUM)
-        self.before = self.reader.listing("prod/")
+        self.before = self.reader.listing("prod/orders/")
+        self.gap = self.make_archive_with_gap()
+        self.make_flat_archive()
+        # The source is idle by now: nothing was archived at this moment, which is not in the future either.
+        self.after = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+    def moment(self):
+        """A moment on the source's clock with nothing else in its second, and what the source holds then."""
+        time.sleep(1.1)
+        at = self.on_source("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+        rows = self.on_source(CHECKSUM)
+        time.sleep(1.1)
+        return {"time": at, "rows": rows}
+
+    def make_archive_with_gap(self):
+        """The source's archive once more, without one segment after its newest base backup. Gives the missing segment,
+        and a moment at which only that one was being written, by the store's clock."""
+        store, keys = Store("source-writer"), [key for key, _, _ in self.before]
+        sentinels = [key for key in keys if key.endswith("_sentinel.json")]
+        segments = [key for key in keys if "/wal_005/" in key and key.split("/")[-1].count(".") == 1]
+        for key in keys:
+            if key not in sentinels and key not in segments:
+                store.copy(key, key.replace("prod/orders/", "prod/gapped/"))
+        for key in sentinels:
+            store.copy(key, key.replace("prod/orders/", "prod/gapped/"))
+            time.sleep(1.1)
+        missing = segments[-3]
+        for key in segments[:-3]:
+            store.copy(key, key.replace("prod/orders/", "prod/gapped/"))
+        time.sleep(2.1)
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        time.sleep(2.1)
+        last = segments[-1].split("/")[-1].split(".")[0]
+        for number in range(1, 20):  # more than could be uploads that are still under way
+            name = f"{last[:16]}{int(last[16:], 16) + number:08X}"
+            store.put(f"prod/gapped/15/wal_005/{name}.lz4")
+        for key in segments[-2:]:
+            store.copy(key, key.replace("prod/orders/", "prod/gapped/"))
+        return {"segment": missing.split("/")[-1].split(".")[0], "time": at}
+
+    def make_flat_archive(self):
+        """An archive without a major version in its path."""
+        store = Store("source-writer")
+        for key, _, _ in self.before:
+            if "basebackups_005" in key:
+                store.copy(key, key.replace("prod/orders/15/", "prod/flat/"))
 
     def on_source(self, statements, database="shop"):
         output = ""
@@ -93,7 +141,7 @@ class World:
     def base_backup(self, rows):
         self.on_source(f"insert into orders (customer, amount) select i % 500, random() * 900 from generate_series(1, {rows}) i")
         kubectl("-n", "prod", "exec", "orders-db-0", "--", "setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups",
-                "env", "WALG_S3_PREFIX=s3://backups/prod/orders/15", "PGUSER=postgres", "HOME=/tmp", "wal-g", "backup-push",
+                "env", "WALG_S3_PREFIX=s3://backups/prod/orders/15", "PGUSER=postgres", "HOME=/tmp", "WALG_TAR_SIZE_THRESHOLD=4194304", "wal-g", "backup-push",
                 "/var/lib/postgresql/15/docker")
         time.sleep(1.1)  # object stores tell times in whole seconds, and which backup is the latest goes by them
 

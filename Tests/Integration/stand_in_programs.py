@@ -12,7 +12,7 @@ import re
 SYSTEM = '7300000000000000001'
 START = '0/4000028'
 BACKUP = 'base_000000010000000000000004'
-JOB_NAME = re.compile(r'^reprise-[0-9a-f-]+-(scan-source|scan-archive|seal|backup|compare)-(\d+)$')
+JOB_NAME = re.compile(r'^reprise-[0-9a-f-]+-(scan-source|scan-archive|seal|backup|compare|catalog-\d+)-(\d+)$')
 CLONE_FROM = 'WALG_CLONE_FROM'
 
 
@@ -21,19 +21,32 @@ def scanned_backup(**changes):
         'name': BACKUP, 'lastModified': '2026-05-27T03:00:05Z', 'startTime': '2026-05-27T03:00:00Z',
         'finishTime': '2026-05-27T03:00:04Z', 'startLSN': START, 'finishLSN': '0/4000138', 'pgVersion': 150015,
         'systemIdentifier': SYSTEM, 'uncompressedSize': 30_000_000, 'compressedSize': 4_000_000, 'isDelta': False,
-        'isPermanent': False, **changes}
+        'isPermanent': False, 'parts': 4, 'partBytes': 4_000_000, **changes}
+
+
+def listing(path='prod/orders-db', **changes):
+    segments = {'first': '000000010000000000000001', 'last': '000000010000000000000009',
+                'firstModified': '2026-05-20T03:00:00Z', 'lastModified': '2026-05-27T03:59:00Z'}
+    return {
+        'v': 1, 'path': path, 'major': 15, 'segmentSize': 16 << 20, 'backups': [scanned_backup()], 'backupsTotal': 1,
+        'ranges': [segments], 'timelines': [], 'objects': 12, 'seenAt': '2026-05-27T04:00:00Z', **changes}
 
 
 def scan_source(attempt):
     return {
-        'v': 1, 'attempt': attempt, 'code': 'OK', 'majors': [15], 'backups': [scanned_backup()], 'backupsTotal': 1,
-        'timelines': [], 'newestSegments': ['000000010000000000000009'], 'objects': 12, 'sampleKeys': [],
+        'v': 1, 'attempt': attempt, 'code': 'OK', 'majors': [15], 'listing': listing(), 'objects': 12, 'sampleKeys': [],
         'fingerprint': {'keys': 12, 'digest': 'ab' * 32, 'at': '2026-05-27T04:00:00Z'}}
 
 
 def scan_archive(attempt):
-    return {**scan_source(attempt), 'majors': [], 'backups': [], 'backupsTotal': 0, 'newestSegments': [],
-            'objects': 0, 'fingerprint': None}
+    return {**scan_source(attempt), 'majors': [], 'listing': None, 'objects': 0, 'fingerprint': None}
+
+
+def catalog(attempt):
+    """What the agent finds below a repository's prefix."""
+    return {'v': 1, 'attempt': attempt, 'code': 'OK', 'archives': [
+        {'path': listing()['path'], 'major': 15, 'listing': listing()}],
+        'archivesTotal': 1, 'objects': 12, 'isFull': True, 'seconds': 0, 'unversioned': []}
 
 
 def compare(attempt):
@@ -64,6 +77,8 @@ def result_of(role, environment, volume):
     attempt = environment.get('REPRISE_ATTEMPT_TOKEN', '')
     if role == 'seal':
         return seal(attempt, volume, environment.get('REPRISE_EXPECT_SYSTEM_IDENTIFIER'))
+    if role.startswith('catalog'):
+        return catalog(attempt)
     makers = {'scan-source': scan_source, 'scan-archive': scan_archive, 'compare': compare, 'backup': backup}
     return makers[role](attempt)
 

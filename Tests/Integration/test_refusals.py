@@ -23,10 +23,24 @@ def scan(role, **fields):
     return {role: {'fingerprint': None, **fields}}
 
 
+def listed(**changes):
+    return scan('scan-source', listing=programs.listing(**changes))
+
+
+def at(moment):
+    return {**run_spec('orders'), 'mode': 'PointInTime', 'recoveryTarget': {'kind': 'Time', 'time': moment}}
+
+
+# Segment 6 is missing, and more than could still be on their way come after it.
+GAP = [{'first': '000000010000000000000001', 'last': '000000010000000000000005',
+        'firstModified': '2026-05-20T03:00:00Z', 'lastModified': '2026-05-27T03:10:00Z'},
+       {'first': '000000010000000000000007', 'last': '000000010000000000000029',
+        'firstModified': '2026-05-27T03:30:00Z', 'lastModified': '2026-05-27T03:59:00Z'}]
+
 # name: (reason, what the message names, spec, results of scans)
 REFUSED = {
     'no-backups': ('NoBackupsFound', ['s3://backups/orders/15', 'spec.source'], service(),
-                   scan('scan-source', backups=[], majors=[], objects=0)),
+                   scan('scan-source', listing=None, majors=[], objects=0)),
     'unreachable': ('RepositoryUnreachable', ['BackupRepository source', 's3://backups/orders', 'no route'], service(),
                     scan('scan-source', code='RepositoryUnreachable', message='no route to host')),
     'wrong-credentials': ('WrongCredentials', ['BackupRepository source', 'check its Secret'], service(),
@@ -34,11 +48,11 @@ REFUSED = {
     'own-unreachable': ('RepositoryUnreachable', ['BackupRepository own', 'no route'], service(),
                         scan('scan-archive', code='RepositoryUnreachable', message='no route to host')),
     'major': ('MajorMismatch', ['spec.target.newService.major 15', '14'], service(),
-              scan('scan-source', backups=[], majors=[14])),
+              scan('scan-source', listing=None, majors=[14])),
     'major-of-backup': ('MajorMismatch', ['spec.target.newService.major 15', '14'], service(),
-                        scan('scan-source', backups=[programs.scanned_backup(pgVersion=140011)])),
+                        listed(backups=[programs.scanned_backup(pgVersion=140011)])),
     'unusable': ('BackupUnusable', [programs.BACKUP, 'pg_control'], service(),
-                 scan('scan-source', backups=[programs.scanned_backup(problem='it lacks pg_control')])),
+                 listed(backups=[programs.scanned_backup(problem='it lacks pg_control')])),
     'image': ('ImageNotAllowed', ['spec.target.newService.image ' + OTHER_IMAGE, 'BackupRepository source'],
               service(image=OTHER_IMAGE), {}),
     'too-small': ('VolumeTooSmall', ['spec.target.newService.storage.size 10Mi', '30000000'],
@@ -49,6 +63,16 @@ REFUSED = {
     'no-archive': ('InvalidSpec', ['spec.target.newService.archive', 'mode: Disabled'], service(archive=None), {}),
     'archive-not-empty': ('ArchiveNotEmpty', ['spec.target.newService.archive.path orders', 'orders/15/wal_005'],
                           service(), scan('scan-archive', objects=3, sampleKeys=['orders/15/wal_005'])),
+    'future': ('TargetOutsideWindow', ['spec.recoveryTarget.time 2100-01-01T00:00:00Z', 'future'],
+               at('2100-01-01T00:00:00Z'), {}),
+    'too-early': ('TargetOutsideWindow', ['spec.recoveryTarget.time 2026-05-27T03:00:04Z', '2026-05-27T03:00:04Z'],
+                  at('2026-05-27T03:00:04Z'), {}),
+    'past-the-end': ('TargetOutsideWindow', ['spec.recoveryTarget.time 2026-05-27T04:30:00Z', '2026-05-27T03:59:00Z'],
+                     at('2026-05-27T04:30:00Z'), {}),
+    'in-a-gap': ('TargetInGap', ['000000010000000000000006'], at('2026-05-27T03:20:00Z'), listed(ranges=GAP)),
+    'end-after-a-gap': ('WALGap', ['000000010000000000000006'], service(), listed(ranges=GAP)),
+    'no-version': ('PrefixWithoutVersion', ['s3://backups/orders/15'], service(),
+                   scan('scan-source', listing=None, majors=[], lacksVersion=True)),
     'overlap': ('PrefixOverlap', ['spec.target.newService.archive', 'source'], service(
         archive={'repository': {'name': 'source'}, 'path': 'orders/clone'}), {}),
     'overlap-of-repositories': ('PrefixOverlap', ['spec.target.newService.archive', 's3://backups/orders/below'],
@@ -124,8 +148,8 @@ class RefusalTests(Case):
                 self.assert_nothing_made(space)
 
     def check_told(self, space, run, reason, words):
-        event = until(f'Event {reason}', 10, lambda: self.events(space, type='Warning', reason=reason))[0]
-        self.assertIn(words[0], event['message'])
+        until(f'Event {reason} with {words[0]}', 10, lambda: [
+            event for event in self.events(space, type='Warning', reason=reason) if words[0] in event['message']])
         row = until('the row is terminal', 10, lambda: [
             row for row in self.environment.rows(run['metadata']['uid']) if row['status'] == 'failed'])[0]
         self.assertEqual(row['failed_phase'], 'prepare')
@@ -172,6 +196,15 @@ class RefusalTests(Case):
                            'metadata': {'name': 'orders', 'namespace': space}})
         done = self.environment.kubectl('apply', '-f', '-', stdin=text, check=False)
         self.assertIn('spec.service.name', done.stderr)
+        self.assert_nothing_made(space)
+
+    def test_a_moment_without_a_zone_is_refused_by_the_api_server(self):
+        space = self.namespace('zone')
+        for moment in ('2026-05-27T18:30:00', '2026-05-27 18:30:00 UTC', '2026-05-27'):
+            with self.subTest(moment), self.assertRaises(ApiError) as refused:
+                self.api.create('RestoreRun', space, {'metadata': {'name': 'orders'}, 'spec': at(moment)})
+            self.assertEqual(refused.exception.status, 422)
+            self.assertIn('spec.recoveryTarget.time', refused.exception.message)
         self.assert_nothing_made(space)
 
     def test_a_clone_shows_its_run_s_refusal_and_does_not_try_again(self):

@@ -13,7 +13,7 @@ from cluster import sql, wait
 from manifests import IMAGE, SPACE
 from world import CHECKSUM, condition, world
 
-LATE, EARLY, OTHER, END, SLOW = "orders-late", "orders-early", "orders-other-late", "orders-backup-end", "orders-slow"
+LATE, EARLY, OTHER, END, SLOW, IDLE = "orders-late", "orders-early", "orders-other-late", "orders-backup-end", "orders-slow", "orders-idle"
 
 
 def setUpModule():
@@ -34,6 +34,7 @@ def ask():
         # The stand-in for WAL-G takes its time here, part by part.
         make.core("ConfigMap", "slower", SPACE, data={"WALG_STAND_IN_DELAY": "2"}),
         make.clone(SLOW, configMapRef={"name": "slower"}),
+        make.run(IDLE, target=make.at(it.idle["time"])),
         make.run(END, place=make.location(f"prod/orders/15/basebackups_005/{it.oldest}")))
     it.progress = Progress(it, SLOW)
     for name, target in ((LATE, it.late), (EARLY, it.early)):
@@ -107,6 +108,15 @@ class Moments(unittest.TestCase):
         self.assertEqual(run["status"]["plan"]["recoveryTarget"], "BackupEnd")
         self.assertEqual(run["status"]["restore"]["sealed"]["recoveredTo"], "reached consistency")
         self.assertTrue(self.rows(END).startswith("20000/"), self.rows(END))
+
+    def test_9_a_moment_with_no_commit_after_it_fails_with_what_postgresql_says(self):
+        run = self.it.ended(IDLE)
+        warnings = [warning["reason"] for warning in run["status"]["plan"]["warnings"]]
+        self.assertIn("TargetNearArchiveHead", warnings)
+        finished = condition(run, "Finished")
+        self.assertEqual((run["status"]["state"], finished["reason"]), ("Failed", "TargetNotReached"), finished["message"])
+        self.assertIn("choose an earlier moment", finished["message"])
+        self.assertEqual(self.it.remains(IDLE), set())
 
     def test_6_progress_is_told(self):
         self.ready(SLOW)

@@ -85,6 +85,13 @@ class World:
         self.late = self.moment()  # after it, between two batches
         self.add_rows(4, 2000)
         self.rows = self.on_source(CHECKSUM)
+        # A moment after which a segment was archived and nothing committed.
+        self.idle = self.moment()
+        segment = self.on_source("""
+            select pg_logical_emit_message(false, 'reprise', 'no commit');
+            select pg_walfile_name(pg_switch_wal() - 1)""")
+        wait("the archive", lambda: self.on_source("select last_archived_wal from pg_stat_archiver") >= segment)
+        time.sleep(1.1)
         self.before = self.reader.listing("prod/orders/")
         self.gap = self.make_archive_with_gap()
         self.make_flat_archive()

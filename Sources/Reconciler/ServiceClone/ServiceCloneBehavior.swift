@@ -94,7 +94,7 @@ package enum ServiceCloneBehavior: Behavior {
             if let stalled, stalled.isTrue {
                 draft.notReady(stalled.reason, message, stalled: true)
             } else {
-                draft.progressing(run.status?.phase?.text ?? "Pending", message)
+                draft.progressing(run.status?.phase?.text ?? "Pending", words(run))
             }
             return Decision(status: draft.status)
         case .completed:
@@ -105,6 +105,23 @@ package enum ServiceCloneBehavior: Behavior {
             let reason = run.status?.conditions?.condition(RunCondition.finished)?.reason ?? "Failed"
             return nextAttempt(snapshot, draft, reason, message)
         }
+    }
+
+    /// What a run under way is busy with, by its phase and no closer: each word of the run copied here as well would be
+    /// half of all the writes that a clone costs.
+    private static func words(_ run: RestoreRun) -> String {
+        let backup = run.status?.plan?.baseBackup ?? "the base backup"
+        let what =
+            switch run.status?.phase?.known {
+            case .none, .prepare: "looking at the archives and planning"
+            case .provision: "making the service, in quarantine"
+            case .download, .restore: "fetching \(backup)"
+            case .recover: "replaying WAL on \(backup)"
+            case .verify: "proving what came back, then opening it and backing it up"
+            case .completed: "the restore is done"
+            case .failed: "taking away what was made"
+            }
+        return "\(what) (RestoreRun \(run.metadata.name) has each step)"
     }
 
     /// Another attempt is worth it only where the next one may go differently: not for a request that was refused, an

@@ -157,6 +157,8 @@ package struct RecoveryChoice: Equatable, Sendable {
     package var endLSN: LSN
     /// Bytes to download: the parts of the whole delta chain. `nil` when not known.
     package var downloadBytes: Int64?
+    /// What the data takes on a volume at least: the largest of the chain's backups, since a delta tells its own size only.
+    package var unpackedBytes: Int64?
     package var downloadParts: Int?
     /// Segments from the backup's start to the wanted moment, an upper bound where only times are known.
     package var segments: Int64

@@ -97,7 +97,7 @@ extension RecoverySearch {
             isOneLine: !catalog.hasSideBranches && !line.isInferred(from: chosen.timeline)
                 && tree.postgresLatest(from: chosen.timeline) == line.timeline,
             lastSegment: name(stretch.last), endLSN: tree.geometry.start(ofSegment: stretch.last + 1),
-            downloadBytes: download?.bytes, downloadParts: download?.parts,
+            downloadBytes: download?.bytes, unpackedBytes: unpacked(chosen), downloadParts: download?.parts,
             segments: Int64(clamping: max(lastUseful, member.extent.last) - member.extent.first + 1),
             warnings: warnings + general(chosen))
     }
@@ -105,6 +105,12 @@ extension RecoverySearch {
     /// Two sentinels of the same second: which one WAL-G takes is not known.
     private func isLatest(_ backup: ScannedBackup) -> Bool {
         catalog.listing.backups.allSatisfy { $0.name == backup.name || $0.lastModified < backup.lastModified }
+    }
+
+    private func unpacked(_ backup: CatalogBackup) -> Int64? {
+        backup.chain.compactMap { name in
+            catalog.listing.backups.first { $0.name == name }.flatMap { $0.uncompressedSize ?? $0.compressedSize }
+        }.max()
     }
 
     private func download(_ backup: CatalogBackup) -> (bytes: Int64, parts: Int)? {

@@ -34,7 +34,11 @@ struct ArchiveReader {
         (listing.backups, listing.backupsTotal) = (base.backups, base.total)
         listing.segmentSize = segmentSize(of: base.backups)
         // Names mean something else with another size of segments.
-        let known = known.flatMap { $0.geometry == listing.geometry ? $0 : nil }
+        // A backup that is gone took log with it, and not only from the beginning: one that is kept for good leaves a hole.
+        let present = Set(base.backups.map(\.name))
+        let isTrimmed =
+            base.total <= base.backups.count && known?.backups.contains { !present.contains($0.name) } == true
+        let known = known.flatMap { !isTrimmed && $0.geometry == listing.geometry ? $0 : nil }
         let timelines = known.flatMap(KnownTimeline.read)
         let isFull = timelines == nil
         var tally = WalTally(listing.geometry, backups: base.backups, known: isFull ? nil : known)

@@ -50,6 +50,7 @@ struct RepositoryScan {
             // Each attempt at a store that does not answer takes many seconds, and the next will not fare better.
             if outages >= 2 {
                 scanned.problem = lastProblem
+                result.isFull = false
                 result.archives.append(scanned)
                 continue
             }
@@ -74,6 +75,8 @@ struct RepositoryScan {
             } catch {
                 scanned.problem = "ScanFailed: \(type(of: error))"
             }
+            // What was not listed was not listed anew: the next scan does that.
+            if scanned.problem != nil, known[archive] != nil { result.isFull = false }
             result.archives.append(scanned)
         }
     }

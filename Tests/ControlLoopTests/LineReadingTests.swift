@@ -62,7 +62,7 @@ import Testing
         ("w=größe", [LinePattern("x", ["w="], keepsWord: true)], ["x": 1], ["x": "gr"]),
         (
             "w=" + String(repeating: "z", count: 200), [LinePattern("x", ["w="], keepsWord: true)], ["x": 1],
-            ["x": String(repeating: "z", count: 64)]
+            ["x": String(repeating: "z", count: 128)]
         ),
     ]
 

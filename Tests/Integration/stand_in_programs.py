@@ -58,7 +58,8 @@ def seal(attempt, volume, expected):
         'v': 1, 'program': 'seal', 'attempt': attempt, 'code': 'OK', 'step': 'stop', 'reasons': [],
         'systemIdentifier': volume.get('system'), 'timeline': volume.get('timeline'), 'controlState': 'shut down',
         'inRecovery': False, 'serverVersionNum': 150015, 'dataBytes': 31_000_000, 'subscriptionsDisabled': 1,
-        'rolesReset': 2, 'inheritedRecoverySettings': [], 'historyReason': 'no recovery target specified'}
+        'rolesReset': 2, 'inheritedRecoverySettings': [], 'historyReason': 'no recovery target specified',
+        'parentTimeline': 1, 'switchLsn': '0/90001B0'}
     if volume.get('start'):
         result['backupLabel'] = {'startWalLocation': volume['start'], 'startWalFile': '000000010000000000000004'}
     if volume.get('system') != expected:

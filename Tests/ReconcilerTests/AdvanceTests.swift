@@ -216,7 +216,7 @@ struct AdvanceTests {
         let later = Story.now.adding(seconds: 7_200)
         let looking = pass(run, &reader, at: later)
         #expect(looking.status?.restore?.ending == nil, "its result is still being read")
-        #expect(looking.wake == .onChange, "and no wake in the past")
+        #expect(looking.wake == .at(later.adding(seconds: 900)), "and no wake in the past")
         reader.logs = facts
         #expect(pass(run, &reader, at: later).status?.restore?.sealed != nil)
     }
@@ -244,6 +244,43 @@ struct AdvanceTests {
                     name: "\(name)-x", namespace: "staging", uid: "p", resourceVersion: "6", labels: labels),
                 status: .init(phase: "Failed")))
         #expect(pass(run, &reader).effects.compactMap(\.child).map(\.ref.name) == [Story.names.job(.seal, 2)])
+    }
+
+    @Test("a repository that leads elsewhere than planned ends the run, and after the opening only what is left of it")
+    func repositoryChanged() throws {
+        let all = Step.newService(ownArchive: true).map(\.name.rawValue)
+        for (steps, isOver) in [(Array(all.prefix(2)), false), (all.dropLast(2), true)] {
+            var (run, reader) = Self.started()
+            run.status?.restore?.completedSteps = steps
+            run.status?.restore?.claimUID = "claim-1"
+            run.status?.restore?.targetUID = "set-1"
+            reader.add(Self.claim())
+            reader.add(Self.statefulSet(replicas: 1, quarantined: !isOver))
+            reader.add(Story.repository("own", prefix: "elsewhere"))
+            let status = try #require(pass(run, &reader).status)
+            if isOver {
+                #expect(status.state?.known == .completed)
+                #expect(status.conditions?.condition(RunCondition.freshBackup)?.reason == "RepositoryChanged")
+            } else {
+                #expect(status.restore?.ending?.reason == "RepositoryChanged")
+                #expect(status.restore?.ending?.message.contains("s3://backups/elsewhere/orders") == true)
+            }
+        }
+    }
+
+    @Test("a step whose world can't be read does not wait for ever")
+    func blind() throws {
+        var (run, reader) = Self.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(Self.claim())
+        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        reader.finish(.seal, .seal(Self.seal))
+        reader.logs = [:]
+        let late = Story.now.adding(seconds: 7_200)
+        run.status = pass(run, &reader, at: late).status
+        #expect(run.status?.restore?.ending == nil)
+        #expect(pass(run, &reader, at: late.adding(seconds: 900)).status?.restore?.ending?.reason == "NoProgress")
     }
 
     @Test("a timeline that was begun in the source's archive is said")

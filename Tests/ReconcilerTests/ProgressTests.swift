@@ -100,6 +100,47 @@ struct ProgressTests {
         #expect(ended.status?.restore?.ending?.reason == "NoProgress")
     }
 
+    @Test("a size that only a hostile bucket has does no harm")
+    func hostileSizes() throws {
+        var (run, reader) = Self.restoring()
+        run.status?.restore?.pinnedBackup?.downloadBytes = .max
+        run.status?.restore?.pinnedBackup?.downloadParts = 1
+        run.status?.restore?.pinnedBackup?.segments = .max
+        reader.lineFacts["postgres"] = LineFacts(counts: ["part": 1])
+        let progress = try #require(pass(run, &reader).status?.progress)
+        #expect(progress.bytesDone == .max)
+        #expect((0...99).contains(try #require(progress.percent)))
+    }
+
+    @Test("a pod that is started again while it replays does not fall back to the fetch's deadline")
+    func startedAgain() throws {
+        var (run, reader) = Self.restoring()
+        run.spec?.deadlines = .init(restore: "1h", recover: "6h")
+        run.status?.restore?.specDigest = nil
+        reader.lineFacts["postgres"] = LineFacts(words: ["segment": "000000010000000000000003"])
+        run.status = pass(run, &reader, at: Story.now.adding(seconds: 1_800)).status
+        reader.lineFacts["postgres"] = LineFacts()
+        reader.add(Self.pod(restarts: 1))
+        #expect(pass(run, &reader, at: Story.now.adding(seconds: 5 * 3_600)).status?.restore?.ending == nil)
+    }
+
+    @Test("what was in the way and has passed is forgotten, and a container that runs is not judged by its log")
+    func passed() throws {
+        var (run, reader) = Self.restoring()
+        reader.lineFacts["postgres"] = LineFacts(counts: ["StorageAccessDenied": 1])
+        run.status = pass(run, &reader).status
+        #expect(run.status?.restore?.lastReason == "StorageAccessDenied")
+        reader.lineFacts["postgres"] = LineFacts(counts: ["part": 1])
+        run.status = pass(run, &reader, at: Story.now.adding(seconds: 10)).status
+        #expect(run.status?.restore?.lastReason == nil)
+        // The node went down twice; what runs now has had a hiccup.
+        reader.add(Self.pod(restarts: 2))
+        reader.lineFacts["postgres"] = LineFacts(counts: ["StorageUnreachable": 1])
+        let decision = pass(run, &reader, at: Story.now.adding(seconds: 20))
+        #expect(decision.status?.restore?.ending == nil)
+        #expect(decision.status?.conditions?.isTrue(RunCondition.stalled) == false)
+    }
+
     @Test("replaying has a deadline of its own, from when it began")
     func recoverDeadline() throws {
         var (run, reader) = Self.restoring()
@@ -171,6 +212,9 @@ struct ProgressTests {
         #expect(run.status?.restore?.lastReason == "DiskFull")
         reader.lineFacts["postgres"] = LineFacts()
         reader.add(Self.pod(restarts: 1))
+        #expect(pass(run, &reader).status?.restore?.ending == nil, "it runs again")
+        reader.lineFacts["postgres"] = LineFacts(counts: ["StagingLeftOver": 1])
+        reader.add(Self.pod(restarts: 1, down: true))
         #expect(pass(run, &reader).status?.restore?.ending?.reason == "DiskFull")
     }
 

@@ -75,6 +75,29 @@ struct SealTests {
         #expect(run.status?.conditions?.condition(RunCondition.finished)?.reason == verdict.reason)
     }
 
+    /// With segments of 64 MiB the names count otherwise: the segment 16 begins at 0/58000000.
+    @Test(
+        "where recovery ended is told with the archive's own size of segments",
+        arguments: [
+            ("0/20000000", "WALGap"), ("0/58000000", "WALGap"), ("0/58000100", nil), (nil, "WALGap"),
+        ] as [(String?, String?)])
+    func geometry(_ end: String?, _ reason: String?) throws {
+        var (run, reader) = AdvanceTests.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
+        run.status?.restore?.claimUID = "claim-1"
+        run.status?.restore?.targetUID = "set-1"
+        run.status?.restore?.pinnedBackup?.name = "base_000000010000000000000010"
+        run.status?.restore?.pinnedBackup?.startLSN = "0/40000028"
+        run.status?.restore?.pinnedBackup?.newestSegment = "000000010000000000000016"
+        reader.add(AdvanceTests.claim())
+        reader.add(AdvanceTests.statefulSet(replicas: 0, quarantined: true))
+        var seal = AdvanceTests.seal
+        seal.backupLabel = BackupLabel(startWalLocation: "0/40000028")
+        seal.switchLsn = end
+        reader.finish(.seal, .seal(seal))
+        #expect(try #require(pass(run, &reader).status).restore?.ending?.reason == reason)
+    }
+
     struct Moment: Sendable, CustomTestStringConvertible {
         var testDescription: String
         var target: RecoveryTarget
@@ -117,6 +140,12 @@ struct SealTests {
                 testDescription: "another timeline than the one to follow",
                 target: Story.time(late, inclusive: false), history: "before 2027-01-15 07:58:20+00", parent: 3,
                 reason: "OtherTimeline"),
+            Moment(
+                testDescription: "an LSN that version 12 did not reach, and said nothing of",
+                target: target(.lsn) { $0.lsn = "0/3000060" }, history: "before LSN 0/0", reason: "TargetNotReached"),
+            Moment(
+                testDescription: "a transaction number of 64 bits",
+                target: target(.xid) { $0.xid = "4294968040" }, history: "after transaction 744"),
             Moment(
                 testDescription: "an LSN", target: target(.lsn) { $0.lsn = "0/3000060" }, history: "after LSN 0/3000088"
             ),

@@ -101,6 +101,8 @@ struct ModelPrograms {
         result.backupLabel = cluster.backupStartLSN.map { BackupLabel(startWalLocation: $0) }
         result.historyReason = cluster.endedAt
         result.parentTimeline = cluster.timeline - 1
+        // Behind every segment of the stories.
+        result.switchLsn = "0/FF000028"
         result.serverVersionNum = 150_015
         result.dataBytes = 4 << 30
         result.subscriptionsDisabled = 0

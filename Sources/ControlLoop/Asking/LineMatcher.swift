@@ -18,7 +18,7 @@ struct LineMatcher: Sendable {
     }
 
     /// The longest word that is kept, in bytes.
-    static let wordLimit = 64
+    static let wordLimit = 128
 
     private var patterns: [Pattern] = []
     private var names: [String] = []

@@ -81,8 +81,14 @@ package enum BackupRepositoryBehavior: Behavior {
     ) -> Decision<Status> {
         var draft = draft
         guard let obstacle else {
+            // The deadline stands in the pod; a Job that never gets one (a quota, a webhook) has none.
+            let ends = (since ?? draft.now).adding(seconds: Int64(RepositoryScanJobs.deadline) + 600)
             draft.scanning()
-            return Decision(status: draft.status)
+            if draft.now >= ends {
+                draft.hindered("NoProgress", "the Job of the scan has not ended for \(ends.rfc3339); see its events")
+                return Decision(status: draft.status)
+            }
+            return Decision(status: draft.status, wake: .at(ends))
         }
         let patient = (since ?? draft.now).adding(seconds: patience)
         guard patient <= draft.now else { return Decision(wake: .at(patient)) }

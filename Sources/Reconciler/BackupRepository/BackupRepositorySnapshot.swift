@@ -86,7 +86,8 @@ extension BackupRepositoryBehavior {
             let name = PublishedCatalog.configMapName(
                 repository: repository.metadata.name, path: path, major: scanned.major)
             // A first attempt that got lost may have published what this one found unchanged.
-            let isInDoubt = line?.digest == nil || snapshot.scan.ordinal > 1
+            // And a problem of the last scan says nothing of this one.
+            let isInDoubt = line?.digest == nil || line?.problem != nil || snapshot.scan.ordinal > 1
             let isWanted = scanned.listing != nil || (scanned.problem == nil && isInDoubt)
             // Two archives never share one: the second has none.
             if names.insert(name).inserted, isWanted {

@@ -81,7 +81,7 @@ package struct LinePattern: Hashable, Sendable {
     package var name: String
     /// Literals that must occur in a line, in this order.
     package var pieces: [String]
-    /// Whether the word after the last piece is kept (up to a blank or a quote; letters, digits, `_./:-`; at most 64).
+    /// Whether the word after the last piece is kept (up to a blank or a quote; letters, digits, `_./:-`; at most 128).
     package var keepsWord: Bool
 
     package init(_ name: String, _ pieces: [String], keepsWord: Bool = false) {

@@ -43,6 +43,9 @@ package struct RepositoryAccess: Equatable, Sendable {
     /// `s3://bucket/prefix/path`.
     package func uri(_ path: String) -> String { "s3://\(bucket)/\(key(path))" }
 
+    /// Endpoint and address, to tell one place from another.
+    package func place(_ path: String) -> String { "\(endpoint) \(uri(path))" }
+
     /// `prefix/path`.
     package func key(_ path: String) -> String {
         let path = Self.trimmed(path)

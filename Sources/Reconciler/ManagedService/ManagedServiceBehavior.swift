@@ -98,7 +98,8 @@ package enum ManagedServiceBehavior: Behavior {
                     + more, .working)
             return nil
         }
-        if let ready, !ready.isTrue {
+        let stalled = status.conditions?.condition(RunCondition.stalled).flatMap { $0.isTrue ? $0 : nil }
+        if let ready = ready.flatMap({ $0.isTrue ? nil : $0 }) ?? stalled {
             let message = "BackupRepository \(name) is not ready, so this may be out of date: \(ready.message)"
             draft.judge(.no, "RepositoryNotReady", message, .working)
         } else if line.earliest == nil {

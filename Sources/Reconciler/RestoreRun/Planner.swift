@@ -126,7 +126,7 @@ package enum Planner {
         guard let start = backup.startLSN, let identifier = backup.systemIdentifier else { return nil }
         var pinned = PinnedBackup(
             name: backup.name, startLSN: start, finishTime: backup.finishTime?.rfc3339, systemIdentifier: identifier,
-            timeline: choice.backupTimeline, bytes: backup.uncompressedSize ?? backup.compressedSize ?? 0)
+            timeline: choice.backupTimeline, bytes: max(0, choice.unpackedBytes ?? 0))
         pinned.finishLSN = backup.finishLSN
         pinned.downloadBytes = choice.downloadBytes
         pinned.downloadParts = choice.downloadParts

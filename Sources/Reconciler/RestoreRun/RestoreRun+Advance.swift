@@ -18,9 +18,8 @@ extension RestoreRunBehavior {
         let world: Workplace
         switch Workplace.find(snapshot, request) {
         case .found(let found): world = found
-        case .missing(let finding):
-            draft.waiting(finding.reason, finding.message)
-            return withRecord(Decision(status: draft.status), snapshot, draft.status)
+        case .missing(let finding): return withoutWorkplace(snapshot, draft, finding, isChanged: false)
+        case .changed(let finding): return withoutWorkplace(snapshot, draft, finding, isChanged: true)
         }
         var completed: [(Step, PlanFinding?)] = []
         let outcome = next(in: steps) { step in
@@ -45,6 +44,28 @@ extension RestoreRunBehavior {
         }
     }
 
+    /// A repository or the ManagedService that the run works with is gone, or leads elsewhere than planned.
+    ///
+    /// Before the opening it is waited for when it is gone, as long as a restore may take; what leads elsewhere ends the
+    /// run, which would do something else than was planned. Afterwards only the backup and the comparison are left out.
+    private static func withoutWorkplace(
+        _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ finding: PlanFinding, isChanged: Bool
+    ) -> Decision<Status> {
+        var draft = draft
+        if snapshot.isDone(.serve) {
+            for type in [RunCondition.freshBackup, RunCondition.sourceUntouched]
+            where draft.status.conditions?.condition(type) == nil {
+                draft.set(type, .no, finding.reason, finding.message)
+            }
+            return complete(snapshot, draft)
+        }
+        let limit = seconds(snapshot.run.spec?.deadlines?.restore) ?? 6 * 3_600
+        let ends = (draft.record.stepStartedAt ?? draft.now).adding(seconds: limit)
+        if isChanged || draft.now >= ends { return fail(snapshot, draft, finding) }
+        draft.waiting(finding.reason, finding.message)
+        return withRecord(Decision(status: draft.status, wake: .at(ends)), snapshot, draft.status)
+    }
+
     /// The ledger must say `running` before the first write to the target; later it may be down without harm.
     private static func beforeFirstWrite(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status>? {
         guard (snapshot.record.completedSteps ?? []).isEmpty, snapshot.record.claimUID == nil else { return nil }
@@ -62,18 +83,26 @@ extension RestoreRunBehavior {
         var draft = draft
         let phase = phase(of: step, snapshot)
         draft.status.phase = Open(phase)
-        if phase == .recover, draft.record.recoverStartedAt == nil {
+        // Once it replays, it replays: a pod that is started again looks for a moment as if it fetched.
+        let isRecovering = step.name == .restore && (phase == .recover || draft.record.recoverStartedAt != nil)
+        if isRecovering, draft.record.recoverStartedAt == nil {
             draft.record.recoverStartedAt = draft.now.wholeSecond
         }
-        let limit = deadline(of: step, in: phase, snapshot)
-        let begun = phase == .recover ? draft.record.recoverStartedAt : draft.record.stepStartedAt
+        let limit = deadline(of: step, in: isRecovering ? .recover : phase, snapshot)
+        let begun = isRecovering ? draft.record.recoverStartedAt : draft.record.stepStartedAt
         let ends = (begun ?? draft.now).adding(seconds: limit)
-        if !fresh, !isLooking(snapshot), draft.now >= ends, effects.isEmpty || draft.now >= ends.adding(seconds: limit)
+        // No verdict while something is read for the first time; but what can't be read must not hold a step for ever.
+        if isLooking(snapshot), draft.now >= ends, draft.record.unreadableSince == nil {
+            draft.record.unreadableSince = draft.now.wholeSecond
+        }
+        let blind = draft.record.unreadableSince?.adding(seconds: lookingLimit)
+        if !fresh, !isLooking(snapshot) || blind.map({ draft.now >= $0 }) ?? false, draft.now >= ends,
+            effects.isEmpty || draft.now >= ends.adding(seconds: limit)
         {
             let finding = lateness(step, limit, detail, snapshot, world)
             return end(snapshot, draft, Ending(state: .failed, reason: finding.reason, message: finding.message))
         }
-        var moments = [ends]
+        var moments = [ends] + (blind.map { [$0] } ?? [])
         draft.working(step.name.rawValue, detail)
         if step.action == .awaitPromotion {
             if let next = noteProgress(&draft, snapshot, world) { moments.append(next) }
@@ -97,6 +126,9 @@ extension RestoreRunBehavior {
         }
         return quiet.ends
     }
+
+    /// How long after a step's time what could not be read is waited for, in seconds.
+    static let lookingLimit: Int64 = 900
 
     /// Something is still being read. A controller that was away must look before it judges how late it is: the step may
     /// have been done meanwhile. For the same reason what was never tried is tried first.

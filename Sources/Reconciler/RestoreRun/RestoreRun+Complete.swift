@@ -11,6 +11,7 @@ extension RestoreRunBehavior {
     ) {
         draft.record.completedSteps = (draft.record.completedSteps ?? []) + [step.name.rawValue]
         draft.record.stepStartedAt = draft.now.wholeSecond
+        draft.record.unreadableSince = nil
         switch step.name {
         case .claim: draft.record.claimUID = snapshot.claim.value?.metadata.uid
         case .provision:

@@ -109,7 +109,8 @@ extension RestoreRunBehavior {
     static func isReplaying(_ snapshot: RestoreRunSnapshot) -> Bool {
         let facts = snapshot.lines[.server]?.value
         if facts?.words[PostgresLog.Progress.segment] != nil { return true }
-        return snapshot.pod.value?.status?.containerStatuses?.first?.started == true
+        guard let pod = snapshot.pod.value, let profile = snapshot.request?.profile else { return false }
+        return RestoringContainer.server.status(in: pod, profile)?.started == true
     }
 
     private static func stopped(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {

@@ -24,8 +24,8 @@ extension RestoreRunBehavior {
             draft.waiting(finding.reason, finding.message)
             return waiting(snapshot, draft, [])
         case .looking(let message, let effects, let obstacle):
-            let limit = obstacle == nil ? scanDeadline : prepareDeadline
-            if isStuck(snapshot, obstacle), draft.now >= prepareEnds(snapshot, draft, after: limit) {
+            if isStuck(snapshot, obstacle), draft.now >= lookingEnds(snapshot, draft, obstacle) {
+                let limit = obstacle == nil ? scanDeadline : prepareDeadline
                 let late = PlanFinding(reason: "NoProgress", message: "after \(limit) s still: \(message)")
                 return refuse(snapshot, draft, [obstacle ?? late])
             }
@@ -47,6 +47,18 @@ extension RestoreRunBehavior {
         return (first ?? draft.now).adding(seconds: limit)
     }
 
+    /// An obstacle has ten minutes from the making of the Job that it holds up, and not from the run's beginning.
+    private static func lookingEnds(
+        _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ obstacle: PlanFinding?
+    ) -> Timestamp {
+        guard obstacle != nil else { return prepareEnds(snapshot, draft, after: scanDeadline) }
+        let made = snapshot.jobs.values.compactMap { job -> Timestamp? in
+            if case .running(.some, let since) = job.state { since } else { nil }
+        }.max()
+        let first = prepareEnds(snapshot, draft)
+        return max(first, made.map { $0.adding(seconds: prepareDeadline) } ?? first)
+    }
+
     /// A Job runs and does not end. What is only being read is no reason to give up.
     private static func isStuck(_ snapshot: RestoreRunSnapshot, _ obstacle: PlanFinding?) -> Bool {
         obstacle != nil
@@ -56,8 +68,11 @@ extension RestoreRunBehavior {
     }
 
     private static func wake(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Wake {
-        let moments = [prepareDeadline, scanDeadline].map { prepareEnds(snapshot, draft, after: $0) }
-        return moments.first { $0 > draft.now }.map { .at($0) } ?? .onChange
+        let moments = [
+            prepareEnds(snapshot, draft), lookingEnds(snapshot, draft, PlanFinding(reason: "", message: "")),
+            prepareEnds(snapshot, draft, after: scanDeadline),
+        ]
+        return moments.filter { $0 > draft.now }.min().map { .at($0) } ?? .onChange
     }
 
     private static func waiting(
@@ -92,6 +107,9 @@ extension RestoreRunBehavior {
         draft.record.recoveryTimeline = plan.timeline
         draft.record.targetTimeline = plan.targetTimeline
         draft.record.source = world.sourceScan.fingerprint
+        draft.record.sourceURI = world.source.place(world.sourcePath)
+        draft.record.archiveURI = world.archive.flatMap { access in world.request.archive.map { access.place($0.path) }
+        }
         let warnings = (plan.status.warnings ?? []).map(\.message).joined(separator: "; ")
         draft.set(
             RunCondition.planned, .yes, "Planned",

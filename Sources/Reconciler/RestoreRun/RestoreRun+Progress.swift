@@ -16,15 +16,16 @@ extension RestoreRunBehavior {
         _ draft: inout StatusDraft, _ snapshot: RestoreRunSnapshot, _ world: Workplace
     ) -> Timestamp? {
         guard let pinned = snapshot.record.pinnedBackup else { return nil }
-        if let reason = RestoringContainer.allCases.compactMap({ RestoreTrouble.seen(in: snapshot.lines[$0]?.value) })
-            .first
-        {
-            // Kept: once the container is started again its log begins anew.
-            draft.record.lastReason = reason
+        let reason = RestoringContainer.allCases.compactMap { RestoreTrouble.seen(in: snapshot.lines[$0]?.value) }.first
+        if let reason {
+            // Kept: once the container is started again its log begins anew. The first one is the cause of the others.
+            draft.record.lastReason = draft.record.lastReason ?? reason
         }
         let earlier = draft.status.progress ?? RestoreProgress()
         var progress = measured(snapshot, pinned, after: earlier)
         guard progress != earlier else { return nil }
+        // It went on, so what was in its way has passed.
+        if reason == nil { draft.record.lastReason = nil }
         if let written = earlier.updatedAt {
             let next = written.adding(seconds: progressInterval)
             guard draft.now >= next else { return next }
@@ -54,32 +55,33 @@ extension RestoreRunBehavior {
             let bounded = pinned.segments.map { min(replayed, $0) } ?? replayed
             progress.segmentsDone = max(bounded, earlier.segmentsDone ?? 0)
         }
-        progress.percent = percent(progress) ?? earlier.percent
+        progress.percent = percent(progress, pinned) ?? earlier.percent
         return progress
     }
 
     /// Parts are of nearly equal size, but for the last one: their count tells the bytes well enough.
     private static func share(_ done: Int64, of parts: Int?, _ bytes: Int64) -> Int64 {
         guard let parts, parts > 0 else { return 0 }
-        return Int64(Double(bytes) * Double(min(done, Int64(parts))) / Double(parts))
+        // In integers, and never more than there is: the sizes come from a bucket, which may say anything.
+        let all = Int64(parts)
+        return done >= all ? bytes : bytes / all * max(0, done)
     }
 
     /// Segments from the backup's first one up to this one.
     private static func segments(_ name: String, _ pinned: PinnedBackup) -> Int64? {
-        let first = String(pinned.name.dropFirst("base_".count).prefix(24))
-        guard let start = LSN(pinned.startLSN), let geometry = WalGeometry(placing: start, in: first),
-            let from = geometry.segment(named: first), let to = geometry.segment(named: name), to.number >= from.number
+        guard let geometry = pinned.geometry, let from = geometry.segment(named: pinned.firstSegment),
+            let to = geometry.segment(named: name), to.number >= from.number
         else { return nil }
         return Int64(clamping: to.number - from.number) + 1
     }
 
     /// Fetching and replaying weigh by their bytes. Never 100 before it is done.
-    private static func percent(_ progress: RestoreProgress) -> Int? {
-        let segment = Double(WalGeometry.usual.segmentSize)
+    private static func percent(_ progress: RestoreProgress, _ pinned: PinnedBackup) -> Int? {
+        let segment = Double((pinned.geometry ?? .usual).segmentSize)
         let total = Double(progress.bytesTotal ?? 0) + Double(progress.segmentsTotal ?? 0) * segment
-        guard total > 0 else { return nil }
+        guard total > 0, total.isFinite else { return nil }
         let done = Double(progress.bytesDone ?? 0) + Double(progress.segmentsDone ?? 0) * segment
-        return min(99, Int(100 * done / total))
+        return Int(max(0, min(99, 100 * done / total)))
     }
 
     private static func eta(_ progress: RestoreProgress, since start: Timestamp?, at now: Timestamp) -> Timestamp? {

@@ -84,7 +84,9 @@ extension RestoreRunBehavior {
             case .backupEnd: reason.hasPrefix("reached consistency")
             case .time(let target):
                 Timestamp(postgres: stop).map { world.request.isInclusive ? $0 > target : $0 >= target } ?? false
-            case .lsn: stop.hasPrefix("LSN ")
+            case .lsn(let target):
+                // Up to version 12 a target that was not reached is no error, and is written as 0/0.
+                stop.hasPrefix("LSN ") && (LSN(String(stop.dropFirst("LSN ".count))).map { $0 >= target } ?? false)
             case .xid(let xid): stop == "transaction \(xid)"
             case .name(let name): reason == "at restore point \"\(name)\""
             }
@@ -103,15 +105,21 @@ extension RestoreRunBehavior {
     /// PostgreSQL takes a segment that could not be fetched for the archive's end, and promotes without a word: so where
     /// recovery ended is held against what the archive had.
     private static func shortOfArchive(_ result: SealResult, _ pinned: PinnedBackup) -> PlanFinding? {
-        guard let newest = pinned.newestSegment.flatMap(WalSegment.init),
-            let end = result.switchLsn.flatMap({ LSN($0) }),
-            let timeline = result.parentTimeline
-        else { return nil }
-        guard timeline < newest.timeline || end.value <= newest.start else { return nil }
+        guard let name = pinned.newestSegment else { return nil }
+        guard let geometry = pinned.geometry, let newest = geometry.segment(named: name),
+            let end = result.switchLsn.flatMap({ LSN($0) }), let timeline = result.parentTimeline
+        else {
+            return PlanFinding(
+                reason: "WALGap",
+                message:
+                    "the seal did not find where recovery ended, so that it can't be held against segment \(name), "
+                    + "which the archive had when the run was planned")
+        }
+        guard timeline < newest.timeline || end <= geometry.start(ofSegment: newest.number) else { return nil }
         return PlanFinding(
             reason: "WALGap",
             message:
-                "recovery ended at \(end) on timeline \(timeline), but the archive had segment \(newest.name) when the "
+                "recovery ended at \(end) on timeline \(timeline), but the archive had segment \(name) when the "
                 + "run was planned: a segment in between is missing, or could not be fetched. Nothing was opened; try again, "
                 + "and look for the gap in the source's archive if it happens again")
     }

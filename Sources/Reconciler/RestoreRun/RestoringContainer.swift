@@ -46,8 +46,12 @@ extension Pod.ContainerStatus {
 
     /// How often it has ended without success.
     var failures: Int {
-        let isDown = state?.terminated.map { $0.exitCode != 0 } ?? (state?.waiting?.reason == "CrashLoopBackOff")
-        return (restartCount ?? 0) + (isDown ? 1 : 0)
+        (restartCount ?? 0) + (isDown ? 1 : 0)
+    }
+
+    /// It has ended without success, and was not started again yet.
+    var isDown: Bool {
+        state?.terminated.map { $0.exitCode != 0 } ?? (state?.waiting?.reason == "CrashLoopBackOff")
     }
 
     /// The code in the termination message that our own programs leave.
@@ -77,7 +81,9 @@ enum RestoreTrouble: Equatable {
     static func find(_ pod: Pod, _ snapshot: RestoreRunSnapshot, _ world: Workplace) -> RestoreTrouble? {
         if let finding = otherLatest(snapshot, world) { return .fatal(finding) }
         for container in RestoringContainer.allCases {
-            guard let status = container.status(in: pod, world.request.profile), status.failures > 0 else { continue }
+            // Only one that is down now: what a log says of a container that runs has not stopped it.
+            guard let status = container.status(in: pod, world.request.profile), status.failures > 0, status.isDown
+            else { continue }
             let facts = snapshot.lines[container]?.value
             if let name = reason(facts, status, container, snapshot) {
                 return judge(name, status, container, pod, world)
@@ -95,7 +101,10 @@ enum RestoreTrouble: Equatable {
         _ snapshot: RestoreRunSnapshot
     ) -> String? {
         if container == .fetcher, let code = status.programCode, code != "OK", code != "Interrupted" { return code }
-        return seen(in: facts) ?? snapshot.record.lastReason
+        let seen = seen(in: facts)
+        // What an interrupted fetch leaves behind is no cause: the one of its first end is.
+        if seen == nil || seen == "StagingLeftOver" { return snapshot.record.lastReason ?? seen }
+        return seen
     }
 
     /// The first reason that a log tells.

@@ -206,7 +206,8 @@ extension RunRequest {
         case .backupEnd: return .backupEnd
         case .time: return target.time.flatMap { Timestamp(rfc3339: $0) }.map { .time($0) }
         case .lsn: return target.lsn.flatMap { LSN($0) }.map { .lsn($0) }
-        case .xid: return target.xid.map { .xid($0) }
+        // PostgreSQL shows 64 bits (pg_current_xact_id) and stops at the lower 32, which is all that a commit's record has.
+        case .xid: return target.xid.flatMap { UInt64($0) }.map { .xid("\(UInt32(truncatingIfNeeded: $0))") }
         case .name: return target.name.map { .name($0) }
         case nil: return nil
         }

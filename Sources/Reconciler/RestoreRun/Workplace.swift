@@ -13,6 +13,8 @@ struct Workplace {
     enum Finding {
         case found(Workplace)
         case missing(PlanFinding)
+        /// A repository leads elsewhere than it did when the run was planned.
+        case changed(PlanFinding)
     }
 
     static func find(_ snapshot: RestoreRunSnapshot, _ request: RunRequest) -> Finding {
@@ -46,9 +48,26 @@ struct Workplace {
                     reason: "LocationOutsideRepository",
                     message: "BackupRepository \(source.repository) was changed: the source is not below it any more"))
         }
+        let record = snapshot.record
+        if let planned = record.sourceURI, planned != access.place(path) {
+            return .changed(changed(source.repository, "spec.source", planned, access.place(path)))
+        }
+        if let planned = record.archiveURI, let archive, let own = request.archive, planned != archive.place(own.path) {
+            return .changed(
+                changed(
+                    own.repository, "spec.target.newService.archive", planned, archive.place(own.path)))
+        }
         var service = PostgresService(request: request, source: access, sourcePath: path, archive: archive)
         service.restore = restore(snapshot, request, pinned)
         return .found(Workplace(request: request, service: service, jobs: jobs, pinned: pinned))
+    }
+
+    private static func changed(_ name: String, _ field: String, _ planned: String, _ now: String) -> PlanFinding {
+        PlanFinding(
+            reason: "RepositoryChanged",
+            message:
+                "\(field): BackupRepository \(name) was edited: the run was planned for \(planned), and it now leads "
+                + "to \(now). Start a new run")
     }
 
     /// How the service restores itself, as the plan says.

@@ -152,6 +152,8 @@ package struct RestoreRecord: Codable, Equatable, Sendable {
     package var completedSteps: [String]?
     /// When the step that is under way was begun: its deadline counts from here.
     package var stepStartedAt: Timestamp?
+    /// Since when a step that is late could not be judged, because something can't be read.
+    package var unreadableSince: Timestamp?
     package var originalReplicas: Int?
     /// The claim that this attempt made. Deleting or re-using data goes by this UID and never by name.
     package var claimUID: String?
@@ -167,6 +169,9 @@ package struct RestoreRecord: Codable, Equatable, Sendable {
     package var recoverStartedAt: Timestamp?
     /// The reason that the restoring container's log told before it was started again.
     package var lastReason: String?
+    /// Where the run reads and writes, as planned: endpoint and address. A repository may be edited meanwhile.
+    package var sourceURI: String?
+    package var archiveURI: String?
     package var source: SourceFingerprint?
     package var sealed: SealRecord?
     package var freshBackup: String?
@@ -205,6 +210,14 @@ package struct PinnedBackup: Codable, Equatable, Sendable {
         self.timeline = timeline
         self.bytes = bytes
     }
+}
+
+extension PinnedBackup {
+    /// The segment that it begins in, as its name has it.
+    package var firstSegment: String { String(name.dropFirst("base_".count).prefix(24)) }
+
+    /// How the archive's log is cut; `nil` when name and start LSN fit no size of segments.
+    package var geometry: WalGeometry? { LSN(startLSN).flatMap { WalGeometry(placing: $0, in: firstSegment) } }
 }
 
 /// What the source's prefix held when it was planned: compared again at the end.

@@ -128,13 +128,14 @@ class IncrementalTests(RepositoryCase):
             self.archive.backup(1 if number < 400 else 2, number, finish=BEGIN + number + 1)
         self.keep(self.scan())
 
-    def both(self, hours=True):
+    def both(self, hours=True, anew=False):
         """What a scan of what is new says, after it was held against a full one. `None`: nothing is new.
 
-        Without `hours`: what retention deletes from the busiest hour is only seen by a full one."""
+        Without `hours`: what retention deletes from the busiest hour is only seen by a full one. `anew`: the scan has a
+        reason to list everything by itself."""
         partial = self.scan(known=True)
         self.requests = list(self.store.requests)
-        self.assertFalse(partial["isFull"])
+        self.assertEqual(partial["isFull"], anew)
         full = self.scan("--full", known=True)
         self.assertTrue(full["isFull"])
         found = []
@@ -191,10 +192,19 @@ class IncrementalTests(RepositoryCase):
             self.store.delete(self.archive.wal(1, number))
         for key in [key for key in self.store.objects if "base_000000010000000000000014" in key]:
             self.store.delete(key)
-        listing = self.both(hours=False)
+        listing = self.both(anew=True)
         self.assertEqual(listing["ranges"][0]["first"], self.archive.segment_name(1, 150))
         self.assertEqual(len(listing["backups"]), 2)
-        self.assertEqual(self.read(), [])
+        self.assertEqual(self.read(), ["00000002.history"])
+
+    def test_retention_left_a_permanent_backup_and_a_hole_after_it(self):
+        for number in range(23, 300):
+            self.store.delete(self.archive.wal(1, number))
+        for key in [key for key in self.store.objects if "base_000000010000000000000096" in key]:
+            self.store.delete(key)
+        listing = self.both(anew=True)
+        self.assertEqual([one["last"] for one in listing["ranges"]][:1], [self.archive.segment_name(1, 22)])
+        self.assertEqual(listing["ranges"][1]["first"], self.archive.segment_name(1, 300))
 
     def test_retention_deleted_a_whole_timeline_and_its_history(self):
         for number in range(10, 401):

@@ -203,6 +203,19 @@ struct PlannerTests {
         #expect(finished.message.contains(Story.now.adding(seconds: -60).rfc3339), "\(finished.message)")
     }
 
+    @Test("a service of another engine is no source")
+    func otherEngine() throws {
+        var reader = Story.scanned()
+        var service = ManagedService(metadata: ObjectMeta(name: "cache", namespace: "staging", uid: "m"))
+        service.spec = ManagedServiceSpec()
+        service.spec?.engine = Open(.redis)
+        service.spec?.archive = .init(repository: .init(name: "prod"), path: "orders")
+        reader.add(service)
+        let run = settle(Story.run(nil) { $0.source = RestoreSource(service: .init(name: "cache")) }, reader).run
+        let finished = try #require(run.status?.conditions?.condition(RunCondition.finished))
+        #expect(finished.reason == "UnsupportedMode" && finished.message.contains("Redis"))
+    }
+
     @Test("the hash is over the commitments, and not over what may change from scan to scan")
     func hash() throws {
         func hash(_ scan: ScanResult, _ change: @escaping (inout RestoreRunSpec) -> Void = { _ in }) -> String? {

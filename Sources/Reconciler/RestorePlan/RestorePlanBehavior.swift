@@ -65,7 +65,10 @@ package enum RestorePlanBehavior: Behavior {
             case .unknown: return .looking("", [], nil)
             case .absent:
                 return .missing(RestoreRunBehavior.notFound("ManagedService", name, request, "ServiceNotFound"))
-            case .present: break
+            case .present(let service):
+                if let engine = service.spec?.engine, engine.known != .postgres {
+                    return .refused([RestoreRunBehavior.otherEngine(name, engine.text)])
+                }
             }
         }
         guard let source = RestoreRunBehavior.resolvedSource(run) else {

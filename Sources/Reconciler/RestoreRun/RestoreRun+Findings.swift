@@ -23,6 +23,14 @@ extension RestoreRunBehavior {
             message: "spec.source.service: ManagedService \(request.sourceServiceName ?? "") has no archive")
     }
 
+    static func otherEngine(_ name: String, _ engine: String) -> PlanFinding {
+        PlanFinding(
+            reason: "UnsupportedMode",
+            message:
+                "spec.source.service: ManagedService \(name) is of engine \(engine); this version restores Postgres only"
+        )
+    }
+
     static func incomplete(_ repository: BackupRepository, _ field: String) -> PlanFinding {
         PlanFinding(
             reason: "RepositoryInvalid",

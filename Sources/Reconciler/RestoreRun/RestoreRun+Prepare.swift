@@ -160,7 +160,10 @@ extension RestoreRunBehavior {
             switch snapshot.sourceService {
             case .unknown: return .looking("reading ManagedService \(name)", [], nil)
             case .absent: return .missing(notFound("ManagedService", name, request, "ServiceNotFound"))
-            case .present: break
+            case .present(let service):
+                if let engine = service.spec?.engine, engine.known != .postgres {
+                    return .refused([otherEngine(name, engine.text)])
+                }
             }
         }
         guard let source = resolvedSource(snapshot) else {

@@ -30,7 +30,7 @@ build() { # PRODUCT
 }
 
 revision() {
-  git -C "$REPO_DIR" describe --always --dirty --abbrev=12 2>/dev/null || true
+  git -C "$REPO_DIR" describe --always --dirty --abbrev=12 2>/dev/null || echo "no known revision" # a source archive
 }
 
 # Every request of the controller, and nobody else's, when it has been answered.
@@ -46,16 +46,9 @@ rules:
 POLICY
 }
 
-# The API server asks a kubelet for logs over TLS, so the stand-in needs a certificate as a node has one.
-certify_node() {
-  # shellcheck disable=SC2016 # expanded by the inner shell
-  bash -c '. "$1/lib.sh" && . "$1/pki.sh" && make_certificate node "/O=system:nodes/CN=system:node:stand-in" IP:127.0.0.1' \
-    certify "$HACK_DIR"
-}
-
 bring_down() { # also of a run that was killed
-  "$HACK_DIR/ledger-down.sh" >/dev/null 2>&1 || true
-  "$HACK_DIR/kube-down.sh" >/dev/null 2>&1 || true
+  "$HACK_DIR/ledger-down.sh" >/dev/null || warn "the ledger in $REPRISE_RUN did not end"
+  "$HACK_DIR/kube-down.sh" >/dev/null || warn "the control plane in $REPRISE_RUN did not end"
 }
 
 clones() (
@@ -87,7 +80,7 @@ if wants clones; then
   export REPRISE_CONTROLLER
   clones
 fi
-if wants scan && [ -e "$SCAN" ]; then
+if wants scan; then
   REPRISE_AGENT=${REPRISE_AGENT:-$(build agent)} # not with `:`, which would hide a failure
   export REPRISE_AGENT
   python3 -u "$SCAN" | tee "$BENCH_RESULTS/scan.json"

@@ -137,8 +137,8 @@ login() { # PASSWORD ADDRESS
 
 show_open() {
   local address refused opened
-  refused=$(grep -c refused "$KNOCKS" || true)
-  opened=$(grep -c open "$KNOCKS" || true)
+  refused=$(awk '$0 == "refused" { n++ } END { print n + 0 }' "$KNOCKS")
+  opened=$(awk '$0 == "open" { n++ } END { print n + 0 }' "$KNOCKS")
   tell "While it was in quarantine $refused attempts to connect to the pod were made; $opened succeeded."
   [ "$refused" -gt 0 ] && [ "$opened" = 0 ] || fail "the quarantine did not hold, or was never tried"
   address=$(pod_ip staging orders-staging-0)

@@ -216,6 +216,14 @@ free_ports() { # NAME...
 kube_bin() { printf '%s' "${KUBEBUILDER_ASSETS:-$KUBE_BIN_CACHE}"; }
 kube_minor() { "$(kube_bin)/kube-apiserver" --version | sed -n 's/^Kubernetes v1\.\([0-9]*\).*/\1/p'; }
 kubectl_here() { kubectl --kubeconfig "$KUBECONFIG_FILE" --request-timeout=20s "$@"; }
+
+# The API server asks a kubelet for logs over TLS, so the stand-in for one needs a certificate as a node has it.
+certify_node() {
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  bash -c '. "$1/lib.sh" && . "$1/pki.sh" && make_certificate node "/O=system:nodes/CN=system:node:stand-in" IP:127.0.0.1' \
+    certify "$HACK_DIR"
+}
+
 # api PATH [curl option...]: the API as cluster administrator, a tenth of the time a kubectl needs.
 api() {
   local path=$1 pki=$REPRISE_RUN/pki

@@ -32,13 +32,6 @@ build() {
   REPRISE_CONTROLLER=$(swift build --package-path "$REPO_DIR" --show-bin-path)/controller
 }
 
-# The API server asks a kubelet for logs over TLS, so the stand-in needs a certificate as a node has one.
-certify_node() {
-  # shellcheck disable=SC2016 # expanded by the inner shell
-  bash -c '. "$1/lib.sh" && . "$1/pki.sh" && make_certificate node "/O=system:nodes/CN=system:node:stand-in" IP:127.0.0.1' \
-    certify "$HACK_DIR"
-}
-
 group() { # NAME: in an environment of its own, from its start to its end
   local name=$1 status=0
   export REPRISE_RUN=$BASE/$name REPRISE_CONTROLLER WITH_SCHEDULER=0

@@ -15,6 +15,17 @@ struct AdvanceTests {
         return (run, reader)
     }
 
+    /// A run whose restored server has been stopped: the seal is next.
+    static func stopped() -> (RestoreRun, FakeReader) {
+        var (run, reader) = started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
+        run.status?.restore?.claimUID = "claim-1"
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(claim())
+        reader.add(statefulSet(replicas: 0, quarantined: true))
+        return (run, reader)
+    }
+
     static func mine(_ name: String, uid: String, resourceVersion: String = "5") -> ObjectMeta {
         ObjectMeta(
             name: name, namespace: "staging", uid: uid, resourceVersion: resourceVersion,
@@ -159,11 +170,7 @@ struct AdvanceTests {
 
     @Test("another base backup than the pinned one is told from the data")
     func otherBackup() {
-        var (run, reader) = Self.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
-        run.status?.restore?.targetUID = "set-1"
-        reader.add(Self.claim())
-        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        var (run, reader) = Self.stopped()
         var other = Self.seal
         other.backupLabel = BackupLabel(startWalLocation: "0/1000028")
         reader.finish(.seal, .seal(other))
@@ -205,11 +212,7 @@ struct AdvanceTests {
 
     @Test("a controller that was away looks before it judges how late it is")
     func away() {
-        var (run, reader) = Self.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
-        run.status?.restore?.targetUID = "set-1"
-        reader.add(Self.claim())
-        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        var (run, reader) = Self.stopped()
         reader.finish(.seal, .seal(Self.seal))
         let facts = reader.logs
         reader.logs = [:]
@@ -223,11 +226,7 @@ struct AdvanceTests {
 
     @Test("a Job whose pod never began is repeated, and one whose pod is being replaced is waited for")
     func pods() {
-        var (run, reader) = Self.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
-        run.status?.restore?.targetUID = "set-1"
-        reader.add(Self.claim())
-        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        var (run, reader) = Self.stopped()
         reader.finish(.seal, .seal(Self.seal))
         let name = Story.names.job(.seal, 1)
         let ref = Ref(Job.resourceKind, "staging", name)
@@ -270,11 +269,7 @@ struct AdvanceTests {
 
     @Test("a step whose world can't be read does not wait for ever")
     func blind() throws {
-        var (run, reader) = Self.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
-        run.status?.restore?.targetUID = "set-1"
-        reader.add(Self.claim())
-        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        var (run, reader) = Self.stopped()
         reader.finish(.seal, .seal(Self.seal))
         reader.logs = [:]
         let late = Story.now.adding(seconds: 7_200)
@@ -333,11 +328,7 @@ struct AdvanceTests {
 
     @Test("a seal that was interrupted is run again")
     func interruptedSeal() {
-        var (run, reader) = Self.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
-        run.status?.restore?.targetUID = "set-1"
-        reader.add(Self.claim())
-        reader.add(Self.statefulSet(replicas: 0, quarantined: true))
+        var (run, reader) = Self.stopped()
         var evicted = SealResult(attempt: "", code: "Interrupted")
         evicted.step = "passwords"
         reader.finish(.seal, .seal(evicted))

@@ -204,6 +204,17 @@ struct ProgressTests {
         run.status = status
     }
 
+    /// Jobs match their logs by themselves, with a table of their own in `programs/postgres/prologue.sh`.
+    @Test("the controller and the programs of Jobs have one word for one trouble")
+    func oneVocabulary() {
+        let program = PostgresPrograms.seal
+        for reason in PostgresLog.reasons where !reason.lines.isEmpty {
+            // Only an image's entrypoint leaves that behind.
+            guard reason.name != "StagingLeftOver" else { continue }
+            #expect(program.contains("\(reason.name)\t"), "\(reason.name)")
+        }
+    }
+
     @Test("a reason that was seen is not forgotten when the container is started again")
     func remembered() throws {
         var (run, reader) = Self.restoring()

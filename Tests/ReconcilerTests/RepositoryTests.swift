@@ -32,7 +32,7 @@ struct RepositoryTests {
         #expect(container.securityContext?.allowPrivilegeEscalation == false)
         #expect(container.securityContext?.capabilities?.drop == ["ALL"])
         #expect(container.securityContext?.readOnlyRootFilesystem == true)
-        #expect(spec.activeDeadlineSeconds == RepositoryScanJobs.deadline)
+        #expect(spec.activeDeadlineSeconds.map { Int64($0) } == RepositoryScanJobs.deadline)
         #expect(spec.restartPolicy == "Never")
         #expect(spec.volumes == nil)
         #expect(container.env.contains { $0.name == "AWS_SECRET_ACCESS_KEY" && $0.value == nil })

@@ -48,12 +48,7 @@ struct SealTests {
 
     @Test("what the seal could not prove ends the run, and what it made is taken away", arguments: verdicts)
     func unproven(_ verdict: Verdict) {
-        var (run, reader) = AdvanceTests.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
-        run.status?.restore?.claimUID = "claim-1"
-        run.status?.restore?.targetUID = "set-1"
-        reader.add(AdvanceTests.claim())
-        reader.add(AdvanceTests.statefulSet(replicas: 0, quarantined: true))
+        var (run, reader) = AdvanceTests.stopped()
         reader.finish(.seal, .seal(verdict.result))
         run.status = pass(run, &reader).status ?? run.status
         #expect(run.status?.state?.known == .running, "first what it made goes")
@@ -82,15 +77,10 @@ struct SealTests {
             ("0/20000000", "WALGap"), ("0/58000000", "WALGap"), ("0/58000100", nil), (nil, "WALGap"),
         ] as [(String?, String?)])
     func geometry(_ end: String?, _ reason: String?) throws {
-        var (run, reader) = AdvanceTests.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce"]
-        run.status?.restore?.claimUID = "claim-1"
-        run.status?.restore?.targetUID = "set-1"
+        var (run, reader) = AdvanceTests.stopped()
         run.status?.restore?.pinnedBackup?.name = "base_000000010000000000000010"
         run.status?.restore?.pinnedBackup?.startLSN = "0/40000028"
         run.status?.restore?.pinnedBackup?.newestSegment = "000000010000000000000016"
-        reader.add(AdvanceTests.claim())
-        reader.add(AdvanceTests.statefulSet(replicas: 0, quarantined: true))
         var seal = AdvanceTests.seal
         seal.backupLabel = BackupLabel(startWalLocation: "0/40000028")
         seal.switchLsn = end

@@ -82,7 +82,7 @@ package enum BackupRepositoryBehavior: Behavior {
         var draft = draft
         guard let obstacle else {
             // The deadline stands in the pod; a Job that never gets one (a quota, a webhook) has none.
-            let ends = (since ?? draft.now).adding(seconds: Int64(RepositoryScanJobs.deadline) + 600)
+            let ends = (since ?? draft.now).adding(seconds: RepositoryScanJobs.deadline + 600)
             draft.scanning()
             if draft.now >= ends {
                 draft.hindered("NoProgress", "the Job of the scan has not ended for \(ends.rfc3339); see its events")

@@ -14,7 +14,7 @@ package struct RepositoryScanJobs: Equatable, Sendable {
     }
 
     /// How long a scan may take, in seconds from the start of its pod.
-    package static let deadline = 3_600
+    package static let deadline: Int64 = 3_600
     /// Where the agent finds what is known already, as files `<name of the ConfigMap>.json`.
     package static let knownPath = "/reprise/known"
 
@@ -48,7 +48,7 @@ package struct RepositoryScanJobs: Equatable, Sendable {
         if isFull { arguments.append("--full") }
         var pod = AgentPod(
             settings: settings, arguments: arguments, environment: access.environment,
-            attemptToken: attemptToken(ordinal), deadline: Self.deadline)
+            attemptToken: attemptToken(ordinal))
         if !known.isEmpty {
             pod.arguments += ["--known", Self.knownPath]
             pod.volumes = [VolumeManifest(name: "known", key: PublishedCatalog.key, ofConfigMaps: known)]
@@ -67,9 +67,7 @@ package struct RepositoryScanJobs: Equatable, Sendable {
             metadata: ManifestMeta(
                 name: name, namespace: namespace, labels: labels, annotations: annotations,
                 ownerReferences: [Self.owner(repository)]),
-            template: PodTemplateManifest(
-                labels: labels,
-                annotations: ["sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"], spec: pod.spec))
+            template: .ofJob(labels: labels, pod.spec, deadline: Self.deadline))
     }
 }
 
@@ -125,38 +123,14 @@ package struct RepositoryScanObservation: Equatable, Sendable {
     }
 
     private static func outcome(of job: Job, _ token: String, _ reader: inout some Reader) -> Outcome {
-        let (space, name) = (job.metadata.namespace ?? "", job.metadata.name)
-        guard let pods = reader.objects(Pod.self, space, labelled: Label.job, name).value else {
-            return .state(.unknown)
-        }
-        let running = State.running(
-            obstacle: pods.first.flatMap(PodObstacle.find), since: job.metadata.creationTimestamp)
-        // Only when the Job has ended: until then a pod that was deleted may be replaced by another one.
-        guard job.isComplete || job.isFailed else { return .state(running) }
-        let ended = pods.compactMap { pod in
-            pod.status?.containerStatuses?.first { $0.name == PostgresJobs.container }?.state?.terminated.map {
-                (pod, $0)
-            }
-        }
-        guard let (pod, end) = ended.max(by: { ($0.1.finishedAt ?? .past) < ($1.1.finishedAt ?? .past) }) else {
-            // The caches of two kinds need not be equally fresh: a pod that is there and runs will be seen to end.
-            guard pods.allSatisfy({ ["Failed", "Succeeded"].contains($0.status?.phase ?? "") }) else {
-                return .state(running)
-            }
-            let why = pods.first?.status?.reason ?? job.status?.conditions?.first?.message
-            return .worthless(why ?? "it ended and its pod is gone")
-        }
-        let format = LogFormat(.repositoryScan, attempt: token, message: end.message)
-        switch reader.log(of: pod.seen, container: PostgresJobs.container, as: format) {
-        case .unknown: return .state(.unknown)
-        case .absent: return .worthless("its pod is gone")
-        case .present(.repositoryScan(let result)): return .state(.done(result))
-        case .present(.unbelievable(let why)): return .worthless(why)
-        case .present: return .worthless("the result is of another kind")
+        switch JobObservation.state(of: job, .repositoryScan, attempt: token, through: &reader) {
+        case .unknown: .state(.unknown)
+        case .absent: .state(.absent)
+        case .foreign: .state(.foreign)
+        case .running(let obstacle, let since): .state(.running(obstacle: obstacle, since: since))
+        case .done(.repositoryScan(let result)): .state(.done(result))
+        case .done(.unbelievable(let why)), .exhausted(let why): .worthless(why)
+        case .done: .worthless("the result is of another kind")
         }
     }
-}
-
-extension Timestamp {
-    fileprivate static let past = Timestamp(microseconds: .min)
 }

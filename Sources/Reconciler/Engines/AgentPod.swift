@@ -10,9 +10,6 @@ struct AgentPod {
     var environment: [VariableManifest]
     /// What the result must carry to be believed.
     var attemptToken: String
-    /// Seconds from its start on its node. It stands in the pod and not on the Job: a Job's own deadline deletes the pod
-    /// with its log and message.
-    var deadline: Int
     var volumes: [VolumeManifest] = []
     var mounts: [VolumeMount] = []
 
@@ -36,9 +33,21 @@ struct AgentPod {
         podSecurity.runAsNonRoot = true
         podSecurity.seccompProfile = .init()
         spec.securityContext = podSecurity
-        spec.restartPolicy = "Never"
-        spec.activeDeadlineSeconds = deadline
         spec.volumes = volumes.isEmpty ? nil : volumes
         return spec
+    }
+}
+
+extension PodTemplateManifest {
+    /// The template of a Job: its pod runs once, and no mesh keeps it alive.
+    /// - Parameter deadline: Seconds from the pod's start on its node. It stands in the pod and not on the Job: a Job's own
+    ///   deadline deletes the pod with its log and message.
+    static func ofJob(labels: [String: String], _ spec: PodSpecManifest, deadline: Int64) -> PodTemplateManifest {
+        var spec = spec
+        spec.restartPolicy = "Never"
+        spec.activeDeadlineSeconds = Int(deadline)
+        return PodTemplateManifest(
+            labels: labels, annotations: ["sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"],
+            spec: spec)
     }
 }

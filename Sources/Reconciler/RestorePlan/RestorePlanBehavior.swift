@@ -60,21 +60,7 @@ package enum RestorePlanBehavior: Behavior {
 
     private static func look(_ snapshot: Snapshot, _ request: RunRequest, at now: Timestamp) -> WorldView {
         let run = snapshot.run
-        if let name = request.sourceServiceName {
-            switch run.sourceService {
-            case .unknown: return .looking("", [], nil)
-            case .absent:
-                return .missing(RestoreRunBehavior.notFound("ManagedService", name, request, "ServiceNotFound"))
-            case .present(let service):
-                if let engine = service.spec?.engine, engine.known != .postgres {
-                    return .refused([RestoreRunBehavior.otherEngine(name, engine.text)])
-                }
-            }
-        }
-        guard let source = RestoreRunBehavior.resolvedSource(run) else {
-            return .refused([RestoreRunBehavior.noArchive(request)])
-        }
-        switch RestoreRunBehavior.lookAtRepositories(run, request, source) {
+        switch RestoreRunBehavior.lookAtPlaces(run, request) {
         case .not(let view): return view
         case .found(let access, let path, let own):
             guard RestoreRunBehavior.areOccupantsKnown(run.occupants) else { return .looking("", [], nil) }

@@ -43,7 +43,8 @@ package struct JobObservation: Equatable, Sendable {
                 guard job.metadata.labels?[Label.runUID] == request.runUID else {
                     return JobObservation(ordinal: ordinal, state: .foreign)
                 }
-                let state = state(of: job, role, ordinal, request, &reader)
+                let token = request.names.attemptToken(role, ordinal)
+                let state = state(of: job, role.content, attempt: token, through: &reader)
                 guard let why = worthRepeating(state) else {
                     return JobObservation(ordinal: ordinal, state: state)
                 }
@@ -65,10 +66,13 @@ package struct JobObservation: Equatable, Sendable {
         }
     }
 
-    private static func state(
-        of job: Job, _ role: JobRole, _ ordinal: Int, _ request: RunRequest, _ reader: inout some Reader
+    /// How far a Job has come, and what it left: `unknown`, `running` or `done`. Whoever made it.
+    /// - Parameter token: What its result must carry to be believed.
+    static func state(
+        of job: Job, _ content: LogFormat.Content, attempt token: String, through reader: inout some Reader
     ) -> State {
-        guard let pods = reader.objects(Pod.self, request.namespace, labelled: Label.job, job.metadata.name).value
+        let space = job.metadata.namespace ?? ""
+        guard let pods = reader.objects(Pod.self, space, labelled: Label.job, job.metadata.name).value
         else { return .unknown }
         // Only when the Job has ended: until then a pod that was deleted may be replaced by another one, and two of them
         // must never be taken for the same attempt.
@@ -79,8 +83,7 @@ package struct JobObservation: Equatable, Sendable {
         let ended = pods.compactMap { pod in terminated(pod).map { (pod, $0) } }
         // The newest pod counts: a deleted one is replaced even with `backoffLimit: 0`.
         if let (pod, end) = ended.max(by: { ($0.1.finishedAt ?? .distantPast) < ($1.1.finishedAt ?? .distantPast) }) {
-            let format = LogFormat(
-                role.content, attempt: request.names.attemptToken(role, ordinal), message: end.message)
+            let format = LogFormat(content, attempt: token, message: end.message)
             switch reader.log(of: pod.seen, container: PostgresJobs.container, as: format) {
             case .unknown: return .unknown
             case .absent: return .done(.unbelievable("its pod is gone"))

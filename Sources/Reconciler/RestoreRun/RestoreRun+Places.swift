@@ -12,7 +12,23 @@ enum Repositories {
 }
 
 extension RestoreRunBehavior {
-    static func lookAtRepositories(
+    /// The source that the request names, the repositories, and what is wrong with them. For a run and for a preview.
+    static func lookAtPlaces(_ snapshot: RestoreRunSnapshot, _ request: RunRequest) -> Repositories {
+        if let name = request.sourceServiceName {
+            switch snapshot.sourceService {
+            case .unknown: return .not(.looking("reading ManagedService \(name)", [], nil))
+            case .absent: return .not(.missing(notFound("ManagedService", name, request, "ServiceNotFound")))
+            case .present(let service):
+                if let engine = service.spec?.engine, engine.known != .postgres {
+                    return .not(.refused([otherEngine(name, engine.text)]))
+                }
+            }
+        }
+        guard let source = resolvedSource(snapshot) else { return .not(.refused([noArchive(request)])) }
+        return lookAtRepositories(snapshot, request, source)
+    }
+
+    private static func lookAtRepositories(
         _ snapshot: RestoreRunSnapshot, _ request: RunRequest, _ source: RunRequest.Source
     ) -> Repositories {
         var findings: [PlanFinding] = []

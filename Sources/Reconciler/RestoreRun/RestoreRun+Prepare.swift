@@ -156,26 +156,15 @@ extension RestoreRunBehavior {
     private static func lookAtWorld(
         _ snapshot: RestoreRunSnapshot, _ request: RunRequest, at now: Timestamp
     ) -> WorldView {
-        if let name = request.sourceServiceName {
-            switch snapshot.sourceService {
-            case .unknown: return .looking("reading ManagedService \(name)", [], nil)
-            case .absent: return .missing(notFound("ManagedService", name, request, "ServiceNotFound"))
-            case .present(let service):
-                if let engine = service.spec?.engine, engine.known != .postgres {
-                    return .refused([otherEngine(name, engine.text)])
-                }
-            }
-        }
-        guard let source = resolvedSource(snapshot) else {
-            return .refused([noArchive(request)])
-        }
         if let name = request.retryOf, snapshot.retryOf.isUnknown {
             return .looking("reading RestoreRun \(name)", [], nil)
         }
-        let repositories = lookAtRepositories(snapshot, request, source)
-        guard case .found(let sourceAccess, let path, let archiveAccess) = repositories else {
-            if case .not(let view) = repositories { return view }
-            return .refused([])
+        let sourceAccess: RepositoryAccess
+        let path: String
+        let archiveAccess: RepositoryAccess?
+        switch lookAtPlaces(snapshot, request) {
+        case .not(let view): return view
+        case .found(let access, let found, let own): (sourceAccess, path, archiveAccess) = (access, found, own)
         }
         if let occupied = occupied(snapshot.occupants, request) { return .refused([occupied]) }
         let jobs = PostgresJobs(request: request, settings: snapshot.settings, owner: owner(snapshot.run))

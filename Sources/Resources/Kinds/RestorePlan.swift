@@ -60,47 +60,22 @@ package struct RestorePlanStatus: Codable, Equatable, Sendable {
 
     package init() {}
 
-    package init(_ plan: PlanStatus) { self.plan = plan }
-
-    /// The fields that are a plan's.
-    package var plan: PlanStatus {
-        get {
-            var plan = PlanStatus()
-            plan.strategy = strategy
-            plan.path = path
-            plan.baseBackup = baseBackup
-            plan.timeline = timeline
-            plan.systemIdentifier = systemIdentifier
-            plan.recoveryTarget = recoveryTarget
-            plan.destructive = destructive
-            plan.reversible = reversible
-            plan.undo = undo
-            plan.steps = steps
-            plan.bytes = bytes
-            plan.estimatedSeconds = estimatedSeconds
-            plan.catalogAge = catalogAge
-            plan.warnings = warnings
-            plan.errors = errors
-            plan.hash = hash
-            return plan
-        }
-        set {
-            strategy = newValue.strategy
-            path = newValue.path
-            baseBackup = newValue.baseBackup
-            timeline = newValue.timeline
-            systemIdentifier = newValue.systemIdentifier
-            recoveryTarget = newValue.recoveryTarget
-            destructive = newValue.destructive
-            reversible = newValue.reversible
-            undo = newValue.undo
-            steps = newValue.steps
-            bytes = newValue.bytes
-            estimatedSeconds = newValue.estimatedSeconds
-            catalogAge = newValue.catalogAge
-            warnings = newValue.warnings
-            errors = newValue.errors
-            hash = newValue.hash
-        }
+    package init(_ plan: PlanStatus) {
+        strategy = plan.strategy
+        path = plan.path
+        baseBackup = plan.baseBackup
+        timeline = plan.timeline
+        systemIdentifier = plan.systemIdentifier
+        recoveryTarget = plan.recoveryTarget
+        destructive = plan.destructive
+        reversible = plan.reversible
+        undo = plan.undo
+        steps = plan.steps
+        bytes = plan.bytes
+        estimatedSeconds = plan.estimatedSeconds
+        catalogAge = plan.catalogAge
+        warnings = plan.warnings
+        errors = plan.errors
+        hash = plan.hash
     }
 }

@@ -25,33 +25,19 @@ package struct PostgresJobs: Sendable {
         _ role: JobRole, _ ordinal: Int, of access: RepositoryAccess, path: String,
         comparing fingerprint: SourceFingerprint? = nil
     ) -> JobManifest {
-        var container = ContainerManifest(name: Self.container, image: settings.agentImage)
-        container.imagePullPolicy = settings.agentImagePullPolicy
-        container.args = ["scan", "--bucket", access.bucket, "--path", access.key(path)]
+        var arguments = ["scan", "--bucket", access.bucket, "--path", access.key(path)]
         // A new archive must be empty altogether; a source is read at its major version.
-        container.args? += role == .scanArchive ? ["--expect-empty"] : ["--major", "\(request.major)"]
+        arguments += role == .scanArchive ? ["--expect-empty"] : ["--major", "\(request.major)"]
         if let fingerprint {
-            container.args?.append(contentsOf: [
+            arguments += [
                 "--compare-digest", fingerprint.digest, "--compare-keys", "\(fingerprint.keys)",
                 "--compare-at", fingerprint.at.rfc3339,
-            ])
+            ]
         }
-        container.env = access.environment + [token(role, ordinal)]
-        container.resources = ResourceRequirements(
-            requests: ["cpu": "50m", "memory": "64Mi"], limits: ["memory": "256Mi"])
-        var security = ContainerSecurityContextManifest()
-        security.allowPrivilegeEscalation = false
-        security.readOnlyRootFilesystem = true
-        security.runAsNonRoot = true
-        security.runAsUser = 65_532
-        security.capabilities = .init(drop: ["ALL"])
-        container.securityContext = security
-        var spec = PodSpecManifest(containers: [container])
-        var podSecurity = PodSecurityContextManifest()
-        podSecurity.runAsNonRoot = true
-        podSecurity.seccompProfile = .init()
-        spec.securityContext = podSecurity
-        return job(role, ordinal, spec, deadline: RestoreRunBehavior.scanDeadline)
+        let pod = AgentPod(
+            settings: settings, arguments: arguments, environment: access.environment,
+            attemptToken: request.names.attemptToken(role, ordinal))
+        return job(role, ordinal, pod.spec, deadline: RestoreRunBehavior.scanDeadline)
     }
 
     /// Proves what was restored and makes it ours: private socket, same quarantine, service at 0.
@@ -158,20 +144,15 @@ package struct PostgresJobs: Sendable {
         VariableManifest("REPRISE_ATTEMPT_TOKEN", value: request.names.attemptToken(role, ordinal))
     }
 
-    /// The deadline stands in the pod, not on the Job: a Job's own deadline deletes the pod with its log and message.
     private func job(_ role: JobRole, _ ordinal: Int, _ spec: PodSpecManifest, deadline: Int64) -> JobManifest {
         let name = request.names.job(role, ordinal)
         // Without the service's own label: its Services must never select a Job's pod.
         let labels = [
             Label.managedBy: Label.managedByValue, Label.runUID: request.runUID, Label.job: name,
         ]
-        var spec = spec
-        spec.restartPolicy = "Never"
-        spec.activeDeadlineSeconds = Int(deadline)
-        let annotations = ["sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"]
         return JobManifest(
             metadata: ManifestMeta(
                 name: name, namespace: request.namespace, labels: labels, ownerReferences: [owner]),
-            template: PodTemplateManifest(labels: labels, annotations: annotations, spec: spec))
+            template: .ofJob(labels: labels, spec, deadline: deadline))
     }
 }

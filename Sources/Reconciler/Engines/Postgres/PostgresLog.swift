@@ -37,7 +37,7 @@ package enum PostgresLog {
     /// Why a restore ended, as its log tells it.
     package struct Reason: Sendable {
         package var name: String
-        var lines: [[String]]
+        package var lines: [[String]]
         /// What to do about it.
         package var wayOut: String
         /// It may pass by itself: only a second time in a row ends the run.

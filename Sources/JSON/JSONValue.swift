@@ -41,7 +41,10 @@ package enum JSONValue: Hashable, Sendable {
     }
 
     /// The value of a key, or nil if there is none or it is not an object.
-    package subscript(_ key: String) -> JSONValue? { object?[key] }
+    package subscript(_ key: String) -> JSONValue? {
+        guard case .object(let object) = self else { return nil }
+        return object[key]
+    }
 }
 
 /// The members of an object in their order, each key once.
@@ -73,10 +76,13 @@ package struct JSONObject: Sendable {
         }
     }
 
+    /// An object of members that are known to have different keys.
+    init(unique members: [Member]) { self.members = members }
+
     private static func areUnique(_ members: [Member]) -> Bool {
         if members.count > 12 { return Set(members.map(\.key)).count == members.count }
-        for (index, member) in members.enumerated() {
-            for other in members[..<index] where other.key == member.key { return false }
+        for index in members.indices {
+            for other in 0..<index where members[other].key == members[index].key { return false }
         }
         return true
     }
@@ -85,10 +91,9 @@ package struct JSONObject: Sendable {
     ///
     /// Setting keeps the key's place or appends it; setting nil removes it. Takes linear time.
     package subscript(_ key: String) -> JSONValue? {
-        get { members.first { $0.key == key }?.value }
+        get { place(of: key).map { members[$0].value } }
         set {
-            let place = members.firstIndex { $0.key == key }
-            switch (place, newValue) {
+            switch (place(of: key), newValue) {
             case (let place?, let value?): members[place].value = value
             case (let place?, nil): members.remove(at: place)
             case (nil, let value?): members.append(Member(key: key, value: value))
@@ -98,13 +103,29 @@ package struct JSONObject: Sendable {
     }
 }
 
+extension JSONObject {
+    /// Changes the value of a key where it stands; `nil` when there is none.
+    package mutating func change<Result>(_ key: String, _ body: (inout JSONValue) -> Result) -> Result? {
+        place(of: key).map { body(&members[$0].value) }
+    }
+
+    private func place(of key: String) -> Int? {
+        for index in members.indices where members[index].key == key { return index }
+        return nil
+    }
+}
+
 extension JSONObject: Hashable {
     /// Whether both have the same keys and values, in any order.
     package static func == (left: JSONObject, right: JSONObject) -> Bool {
         guard left.members.count == right.members.count else { return false }
-        if zip(left.members, right.members).allSatisfy({ $0.key == $1.key }) {
-            return zip(left.members, right.members).allSatisfy { $0.value == $1.value }
+        // Nearly always in the same order: then no table is needed.
+        var same = 0
+        while same < left.members.count, left.members[same].key == right.members[same].key {
+            guard left.members[same].value == right.members[same].value else { return false }
+            same += 1
         }
+        if same == left.members.count { return true }
         let values = Dictionary(right.members.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
         return left.members.allSatisfy { values[$0.key] == $0.value }
     }

@@ -17,6 +17,9 @@ extension JSONWriter {
             return try write(unsafeBitCast(value, to: [String: String].self), depth: depth)
         }
         if Value.self == [String].self { return write(unsafeBitCast(value, to: [String].self)) }
+        if Value.self == JSONValue.self, !sortsKeys {
+            return try write(unsafeBitCast(value, to: JSONValue.self), depth: depth)
+        }
         let slot = count
         try value.encode(to: JSONValueEncoder(writer: self, depth: depth, slot: slot))
         if frames.count > depth { try close(to: depth) }
@@ -89,10 +92,17 @@ extension JSONWriter {
     private func write(quoted source: UnsafeBufferPointer<UInt8>) {
         reserve(source.count + 2)
         push(UInt8(ascii: "\""))
-        if let start = source.baseAddress {
-            let plain = Self.plainPrefix(start, source.count)
-            push(start, plain)
-            if plain < source.count { write(escaping: UnsafeBufferPointer(rebasing: source[plain...])) }
+        if var start = source.baseAddress {
+            var left = source.count
+            while true {
+                let plain = Self.plainPrefix(start, left)
+                reserve(plain + 6)
+                push(start, plain)
+                if plain == left { break }
+                write(escaping: start[plain])
+                start += plain + 1
+                left -= plain + 1
+            }
         }
         reserve(1)
         push(UInt8(ascii: "\""))
@@ -117,23 +127,20 @@ extension JSONWriter {
         return index
     }
 
-    private func write(escaping source: UnsafeBufferPointer<UInt8>) {
-        for byte in source {
-            reserve(6)
-            switch byte {
-            case 0x22, 0x5C: escape(byte)
-            case 0x0A: escape(UInt8(ascii: "n"))
-            case 0x0D: escape(UInt8(ascii: "r"))
-            case 0x09: escape(UInt8(ascii: "t"))
-            case 0x08: escape(UInt8(ascii: "b"))
-            case 0x0C: escape(UInt8(ascii: "f"))
-            case 0..<0x20:
-                write(ascii: "\\u00")
-                push(byte < 0x10 ? UInt8(ascii: "0") : UInt8(ascii: "1"))
-                let low = byte & 0x0F
-                push(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
-            default: push(byte)
-            }
+    /// A byte that can't stand for itself; there is room for six.
+    private func write(escaping byte: UInt8) {
+        switch byte {
+        case 0x0A: escape(UInt8(ascii: "n"))
+        case 0x0D: escape(UInt8(ascii: "r"))
+        case 0x09: escape(UInt8(ascii: "t"))
+        case 0x08: escape(UInt8(ascii: "b"))
+        case 0x0C: escape(UInt8(ascii: "f"))
+        case 0..<0x20:
+            write(ascii: "\\u00")
+            push(byte < 0x10 ? UInt8(ascii: "0") : UInt8(ascii: "1"))
+            let low = byte & 0x0F
+            push(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
+        default: escape(byte)
         }
     }
 

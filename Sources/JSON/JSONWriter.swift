@@ -106,14 +106,20 @@ final class JSONWriter {
             return Handle(depth: depth, number: frames[depth].number)
         }
         try claim(depth: depth, slot: slot)
-        guard depth < Self.largestDepth else {
-            throw JSONError(.tooDeep, detail: "more than \(Self.largestDepth) levels")
-        }
+        try checkDepth(depth)
         lastNumber += 1
         frames.append(Frame(number: lastNumber, start: slot, isArray: array, sorts: sorts))
         reserve(1)
         push(array ? UInt8(ascii: "[") : UInt8(ascii: "{"))
         return Handle(depth: depth, number: lastNumber)
+    }
+
+    /// Checks that a container may be opened inside `depth` others.
+    @inline(__always)
+    func checkDepth(_ depth: Int) throws {
+        guard depth < Self.largestDepth else {
+            throw JSONError(.tooDeep, detail: "more than \(Self.largestDepth) levels")
+        }
     }
 
     /// Checks that the value at `slot` has not been written yet.

@@ -131,6 +131,7 @@ extension Tape {
         case .double: return .number(Double(bitPattern: bits(index)))
         case .array:
             var elements: [JSONValue] = []
+            elements.reserveCapacity(min(count(index), 1024))
             let content = content(index)
             var element = content.lowerBound
             while element < content.upperBound {
@@ -140,6 +141,8 @@ extension Tape {
             return .array(elements)
         case .object:
             var members: [JSONObject.Member] = []
+            let count = count(index)
+            members.reserveCapacity(min(count, 1024))
             let content = content(index)
             var key = content.lowerBound
             while key < content.upperBound {
@@ -147,7 +150,8 @@ extension Tape {
                 if name != omitted { members.append(JSONObject.Member(key: name, value: try value(at: key + 1))) }
                 key = next(key + 1)
             }
-            return .object(JSONObject(keepingFirst: members))
+            return .object(
+                areSurelyUnique(content, count) ? JSONObject(unique: members) : JSONObject(keepingFirst: members))
         }
     }
 }

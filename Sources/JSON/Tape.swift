@@ -88,6 +88,30 @@ final class Tape {
     @inline(__always)
     func content(_ index: Int) -> Range<Int> { (index + 1)..<(next(index) - 1) }
 
+    /// How many elements or members an array or object has, up to 2^24 - 1; above that, this.
+    @inline(__always)
+    func count(_ index: Int) -> Int { Int((words[index] >> 32) & 0x00FF_FFFF) }
+
+    /// Whether the keys of an object's content surely are different: few, all ASCII, none with the same bytes.
+    ///
+    /// (Beyond ASCII, texts of different bytes can be equal.)
+    func areSurelyUnique(_ content: Range<Int>, _ count: Int) -> Bool {
+        guard count <= 12 else { return false }
+        var key = content.lowerBound
+        while key < content.upperBound {
+            let name = text(key)
+            guard name.allSatisfy({ $0 < 0x80 }) else { return false }
+            var other = content.lowerBound
+            while other < key {
+                let former = text(other)
+                if former.count == name.count, Self.equal(former, name) { return false }
+                other = next(other + 1)
+            }
+            key = next(key + 1)
+        }
+        return true
+    }
+
     /// The bits of a number.
     @inline(__always)
     func bits(_ index: Int) -> UInt64 { words[index + 1] }

@@ -86,6 +86,8 @@ protocol AnyKind: Sendable {
     var typeID: ObjectIdentifier { get }
     var resourceKind: ResourceKind { get }
     func get(_ client: APIClient, _ namespace: String, _ name: String) async throws -> (any Resource)?
+    /// Those with a label, ordered by name, as the server has them now.
+    func list(_ client: APIClient, _ namespace: String, _ selector: String) async throws -> [any Resource]
     func patch(_ client: APIClient, _ ref: Ref, _ patch: Patch) async throws -> any Resource
     /// Lists and watches the kind until the task is cancelled.
     func follow(in loop: Loop, _ scope: InformerScope) async throws
@@ -97,6 +99,15 @@ struct KindBox<R: Resource>: AnyKind {
 
     func get(_ client: APIClient, _ namespace: String, _ name: String) async throws -> (any Resource)? {
         try await client.get(R.self, namespace, name)
+    }
+
+    func list(_ client: APIClient, _ namespace: String, _ selector: String) async throws -> [any Resource] {
+        let result: ListResult<R> = try await client.list(R.self, namespace: namespace, selector: selector)
+        // One that can't be decoded is there all the same: whoever relies on a whole list must not miss it.
+        if let broken = result.undecodable.first {
+            throw APIError(.undecodable, "\(broken.ref) can't be decoded: \(broken.message)")
+        }
+        return result.items.sorted { $0.metadata.name < $1.metadata.name }
     }
 
     func patch(_ client: APIClient, _ ref: Ref, _ patch: Patch) async throws -> any Resource {

@@ -24,6 +24,8 @@ final class Loop: Sendable {
     let timerBell = Bell()
     /// Rung once, when every kind has been listed.
     let syncBell = Bell()
+    /// What decisions take for now.
+    let clock: SteadyClock
     private let memory = Mutex(Memory())
     private let passes = Mutex<UInt64>(0)
 
@@ -36,6 +38,7 @@ final class Loop: Sendable {
             surroundings.exchange, timeout: configuration.callTimeout, pageSize: configuration.pageSize)
         self.hold = hold
         self.epoch = epoch
+        self.clock = SteadyClock(surroundings.time)
     }
 
     var time: any Timekeeper { surroundings.time }

@@ -31,15 +31,6 @@ extension APIClient {
         try decoded(R.self, try await answer(to: try APIRequest.patch(ref, patch, subresource: subresource)))
     }
 
-    /// Sets the number of replicas by `/scale`.
-    /// - Returns: The object as it is now.
-    @discardableResult
-    package func scale(_ seen: Seen, to replicas: Int) async throws -> Seen {
-        let scale = try decoded(Identity.self, try await answer(to: try APIRequest.scale(seen, to: replicas)))
-        return Seen(
-            ref: seen.ref, uid: scale.uid ?? seen.uid, resourceVersion: scale.resourceVersion ?? seen.resourceVersion)
-    }
-
     /// Deletes the incarnation that was read, if it still is as it was read. The object may stay for a while
     /// (finalizers, grace period). `notFound` when it is gone already.
     package func delete(_ seen: Seen, propagation: Propagation = .background) async throws {

@@ -97,12 +97,12 @@ package struct APIError: Error, Equatable, Sendable {
         switch code {
         case .alreadyExists, .conflict, .preconditionFailed, .notFound:
             .conflict
-        case .invalid, .badRequest, .tooLarge, .unsupported, .undecodable, .answerTooLarge, .invalidRequest:
+        case .invalid, .badRequest, .tooLarge, .unsupported, .answerTooLarge, .invalidRequest:
             .terminal
         case .forbidden:
             isNamespaceTerminating ? .terminal : .retry(after: retryAfter)
         case .unknownResource, .unauthorized, .tooManyRequests, .expired, .notReady, .serverTimeout, .serverError,
-            .unreachable, .timedOut, .connectionLost, .tls, .lineTooLong:
+            .unreachable, .timedOut, .connectionLost, .tls, .lineTooLong, .undecodable:
             .retry(after: retryAfter)
         }
     }

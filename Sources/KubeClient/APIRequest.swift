@@ -72,11 +72,6 @@ package enum APIRequest {
         return try put(body, to: seen.ref, subresource: "status")
     }
 
-    package static func scale(_ seen: Seen, to replicas: Int) throws(APIError) -> HTTPRequest {
-        let body = ScaleBody(metadata: try ObjectMark(seen), spec: ScaleBody.Spec(replicas: replicas))
-        return try put(body, to: seen.ref, subresource: "scale")
-    }
-
     /// A patch, whose body carries its own precondition.
     /// - Parameter subresource: `status`, `scale` or `nil` for the object itself.
     package static func patch(_ ref: Ref, _ patch: Patch, subresource: String? = nil) throws(APIError) -> HTTPRequest {

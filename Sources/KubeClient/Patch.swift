@@ -39,6 +39,21 @@ package struct Patch: Hashable, Sendable {
         return Patch(.merge, body: try encoded(ConfigMapBody(metadata: mark, data: manifest.data)))
     }
 
+    /// Sets the number of replicas, if it still is this incarnation and its spec is the one that was read.
+    ///
+    /// A JSON patch with tests, and no resourceVersion: the status of a StatefulSet is written again and again while it
+    /// scales, and says nothing against it.
+    package static func scale(to replicas: Int, of seen: Seen, generation: Int64) throws(APIError) -> Patch {
+        let uid = try MetadataMark(seen).uid
+        return Patch(
+            .json,
+            body: try encoded([
+                PatchOperation(op: "test", path: "/metadata/uid", value: .text(uid)),
+                PatchOperation(op: "test", path: "/metadata/generation", value: .number(generation)),
+                PatchOperation(op: "replace", path: "/spec/replicas", value: .number(Int64(replicas))),
+            ]))
+    }
+
     /// Removes variables from one container of a workload's pod template, whoever set them.
     package static func dropEnvironment(
         _ names: [String], fromContainer container: String, of seen: Seen
@@ -67,6 +82,26 @@ struct MetadataMark: Encodable {
     }
 }
 
+/// One step of a JSON patch.
+private struct PatchOperation: Encodable {
+    enum Value: Encodable {
+        case text(String)
+        case number(Int64)
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.singleValueContainer()
+            switch self {
+            case .text(let text): try container.encode(text)
+            case .number(let number): try container.encode(number)
+            }
+        }
+    }
+
+    var op: String
+    var path: String
+    var value: Value
+}
+
 /// The metadata of a PUT: which incarnation.
 struct ObjectMark: Encodable {
     var name: String
@@ -90,15 +125,6 @@ struct ObjectBody<Status: Encodable>: Encodable {
     var kind: String
     var metadata: ObjectMark
     var status: Status
-}
-
-struct ScaleBody: Encodable {
-    var apiVersion = "autoscaling/v1"
-    var kind = "Scale"
-    var metadata: ObjectMark
-    var spec: Spec
-
-    struct Spec: Encodable { var replicas: Int }
 }
 
 struct DeleteBody: Encodable {

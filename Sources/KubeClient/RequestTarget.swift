@@ -33,19 +33,18 @@ struct RequestTarget {
     /// A DNS-1123 subdomain: what every object that the controller touches is called.
     private static func subdomain(_ text: String, _ what: String) throws(APIError) -> String {
         guard text.utf8.count <= 253 else { throw refused(text, what) }
-        for part in text.split(separator: ".", omittingEmptySubsequences: false) where !isLabel(part) {
+        for part in text.utf8.split(separator: 0x2E, omittingEmptySubsequences: false) where !isLabel(part) {
             throw refused(text, what)
         }
         return text
     }
 
     private static func label(_ text: String, _ what: String) throws(APIError) -> String {
-        guard text.utf8.count <= 63, isLabel(text[...]) else { throw refused(text, what) }
+        guard text.utf8.count <= 63, isLabel(text[...].utf8) else { throw refused(text, what) }
         return text
     }
 
-    private static func isLabel(_ text: Substring) -> Bool {
-        let bytes = text.utf8
+    private static func isLabel(_ bytes: Substring.UTF8View) -> Bool {
         func isAlphanumeric(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) }
         guard let first = bytes.first, let last = bytes.last, isAlphanumeric(first), isAlphanumeric(last) else {
             return false

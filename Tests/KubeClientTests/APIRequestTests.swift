@@ -110,13 +110,6 @@ import Testing
                 == #"{"apiVersion":"reprise.dev/v1alpha1","kind":"RestoreRun","metadata":{"name":"r","namespace":"db","#
                 + #""resourceVersion":"7","uid":"u"},"status":{"phase":"Done"}}"#)
 
-        let scale = try APIRequest.scale(Self.seen, to: 0)
-        #expect(scale.target == "/apis/apps/v1/namespaces/db/statefulsets/orders/scale?fieldManager=reprise")
-        #expect(
-            try body(scale)
-                == #"{"apiVersion":"autoscaling/v1","kind":"Scale","metadata":{"name":"orders","namespace":"db","#
-                + #""resourceVersion":"42","uid":"u-1"},"spec":{"replicas":0}}"#)
-
         let delete = try APIRequest.delete(Self.seen, propagation: .background)
         #expect(delete.method == .delete)
         #expect(delete.target == "/apis/apps/v1/namespaces/db/statefulsets/orders")
@@ -137,6 +130,14 @@ import Testing
                 + #""spec":{"template":{"spec":{"containers":[{"env":["#
                 + #"{"$patch":"delete","name":"CLONE"},{"$patch":"delete","name":"X"}],"name":"main"}]}}}}"#)
 
+        let scale = try Patch.scale(to: 0, of: Self.seen, generation: 3)
+        #expect(scale.format == .json)
+        #expect(
+            String(decoding: scale.body, as: UTF8.self)
+                == #"[{"op":"test","path":"/metadata/uid","value":"u-1"},"#
+                + #"{"op":"test","path":"/metadata/generation","value":3},"#
+                + #"{"op":"replace","path":"/spec/replicas","value":0}]"#)
+
         let finalizers = try Patch.finalizers(["reprise.dev/run"], of: Self.seen)
         #expect(finalizers.format == .merge)
         #expect(
@@ -155,7 +156,7 @@ import Testing
     func writesNeedAPrecondition(_ uid: String, _ version: String) {
         let seen = Seen(ref: Self.seen.ref, uid: uid, resourceVersion: version)
         #expect(throws: APIError.self) { try APIRequest.delete(seen, propagation: .background) }
-        #expect(throws: APIError.self) { try APIRequest.scale(seen, to: 1) }
+        #expect(throws: APIError.self) { try Patch.scale(to: 1, of: seen, generation: 1) }
         #expect(throws: APIError.self) { try APIRequest.replaceStatus(of: seen, with: ["a": "b"]) }
         #expect(throws: APIError.self) { try Patch.finalizers([], of: seen) }
     }

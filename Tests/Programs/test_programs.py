@@ -3,6 +3,7 @@
 
     python3 -m unittest Tests/Programs/test_programs.py      (as root; needs moto_server, PostgreSQL 15, lz4)
 """
+import fcntl
 import json
 import os
 import shutil
@@ -104,6 +105,18 @@ class SealTest(harness.ProgramTest):
         clone.start("archive_command=")
         self.addCleanup(clone.stop)
         self.assertTrue(clone.login("postgres", NEW))
+
+    def test_two_at_a_time(self):
+        self.restored()
+        inside = self.volume / ".reprise" / "run-1"
+        inside.mkdir(parents=True)
+        before = snapshot(self.data)
+        with open(inside / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            result = self.seal(REPRISE_FENCE_SECONDS="1").json
+            self.assertEqual((result["code"], result["step"]), ("Interrupted", "fence"))
+            self.assertEqual(snapshot(self.data), before)
+        self.assertEqual(self.seal().json["code"], "OK")
 
     def test_sigterm_stops_the_server_cleanly(self):
         self.restored()

@@ -94,23 +94,25 @@ struct AdvanceTests {
         #expect(secret.metadata.name == "orders-credentials")
         let kinds = decision.effects.compactMap(\.child).map(\.ref.kind.kind)
         #expect(kinds == ["Service", "StatefulSet"], "and no Service for clients")
-        advance(&run, decision, &reader)
+        Self.advance(&run, decision, &reader)
 
         reader.add(Self.statefulSet(replicas: 1, quarantined: true))
         reader.add(Self.pod(ready: false))
-        advance(&run, pass(run, &reader), &reader)
+        Self.advance(&run, pass(run, &reader), &reader)
         #expect(run.status?.conditions?.isTrue(RunCondition.quarantined) == true)
         reader.add(Self.pod(ready: true))
         decision = pass(run, &reader)
-        #expect(decision.effects.first == .scale(Self.statefulSet(replicas: 1, quarantined: true).seen, to: 0))
-        advance(&run, decision, &reader)
+        #expect(
+            decision.effects.first
+                == .scale(Self.statefulSet(replicas: 1, quarantined: true).seen, generation: 0, to: 0))
+        Self.advance(&run, decision, &reader)
 
         reader.add(Self.statefulSet(replicas: 0, quarantined: true))
         reader.add(Self.pod(ready: false))
         decision = pass(run, &reader)
         #expect(decision.effects.allSatisfy { $0.child == nil }, "the seal waits until the pod object is gone")
         reader.objects[Self.pod(ready: false).ref] = nil
-        advance(&run, pass(run, &reader), &reader)
+        Self.advance(&run, pass(run, &reader), &reader)
         decision = pass(run, &reader)
         #expect(decision.effects.compactMap(\.child).map(\.ref.name) == [Story.names.job(.seal, 1)])
         reader.finish(.seal, .seal(Self.seal))
@@ -127,28 +129,28 @@ struct AdvanceTests {
         let key = change.env.first { $0.name == "AWS_ACCESS_KEY_ID" }
         #expect(key?.valueFrom?.secretKeyRef.name == "own-s3")
         #expect(decision.effects.compactMap(\.child).isEmpty, "and no Service before it is open")
-        advance(&run, decision, &reader)
+        Self.advance(&run, decision, &reader)
         #expect(run.status?.restore?.sealed?.timeline == 2)
 
         reader.add(Self.statefulSet(replicas: 1, quarantined: false))
         decision = pass(run, &reader)
         #expect(decision.effects.compactMap(\.child).map(\.ref) == [Ref(Service.resourceKind, "staging", "orders")])
-        advance(&run, decision, &reader)
+        Self.advance(&run, decision, &reader)
         reader.add(Service(metadata: Self.mine("orders", uid: "svc-1")))
         reader.add(Self.pod(ready: true))
-        advance(&run, pass(run, &reader), &reader)
+        Self.advance(&run, pass(run, &reader), &reader)
         decision = pass(run, &reader)
         #expect(decision.effects.compactMap(\.child).map(\.ref.name) == [Story.names.job(.backup, 1)])
         var backup = BackupResult(attempt: "", code: "OK")
         backup.backup = TakenBackup(name: "base_000000020000000000000004")
         reader.finish(.backup, .backup(backup))
-        advance(&run, pass(run, &reader), &reader)
+        Self.advance(&run, pass(run, &reader), &reader)
         decision = pass(run, &reader)
         #expect(decision.effects.compactMap(\.child).map(\.ref.name) == [Story.names.job(.compareSource, 1)])
         var compared = ScanResult(attempt: "", code: "OK")
         compared.comparison = FingerprintComparison(unchanged: true, keys: 11, newHistories: [])
         reader.finish(.compareSource, .scan(compared))
-        advance(&run, pass(run, &reader), &reader)
+        Self.advance(&run, pass(run, &reader), &reader)
         #expect(run.status?.state?.known == .completed)
         #expect(run.status?.restore?.completedSteps == Step.newService(ownArchive: true).map(\.name.rawValue))
         for type in [
@@ -163,7 +165,7 @@ struct AdvanceTests {
         #expect(entry.audit.map(\.operation) == [.accepted, .started, .finished])
     }
 
-    private func advance(_ run: inout RestoreRun, _ decision: Decision<RestoreRunStatus>, _ reader: inout FakeReader) {
+    static func advance(_ run: inout RestoreRun, _ decision: Decision<RestoreRunStatus>, _ reader: inout FakeReader) {
         run.status = decision.status ?? run.status
         reader.recorded(run, run.status ?? RestoreRunStatus())
     }
@@ -174,7 +176,7 @@ struct AdvanceTests {
         var other = Self.seal
         other.backupLabel = BackupLabel(startWalLocation: "0/1000028")
         reader.finish(.seal, .seal(other))
-        advance(&run, pass(run, &reader), &reader)
+        Self.advance(&run, pass(run, &reader), &reader)
         let verified = run.status?.conditions?.condition(RunCondition.verified)
         #expect(verified?.reason == "OtherBaseBackup")
         #expect(verified?.message.contains("0/1000028") == true)
@@ -365,7 +367,7 @@ struct AdvanceTests {
         let set = Self.statefulSet(replicas: 1, quarantined: true)
         reader.add(set)
         run.spec?.target?.newService?.name = name
-        advance(&run, pass(run, &reader), &reader)
+        Self.advance(&run, pass(run, &reader), &reader)
         #expect(run.status?.restore?.ending?.reason == "SpecChanged")
         #expect(pass(run, &reader).effects.contains(.delete(set.seen)))
         reader.objects[set.ref] = nil

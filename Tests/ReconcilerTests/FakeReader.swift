@@ -9,6 +9,8 @@ struct FakeReader: Reader {
     var objects: [Ref: any Resource] = [:]
     /// Objects of strangers: the cache does not have them, a quorum read does.
     var strangers: [Ref: any Resource] = [:]
+    /// Quorum lists have not been answered yet.
+    var isLookingAtLists = false
     /// By pod name.
     var logs: [String: LogFacts] = [:]
     /// What running containers' logs give away, by container.
@@ -41,6 +43,17 @@ struct FakeReader: Reader {
         let ref = Ref(R.resourceKind, namespace, name)
         let found = (objects[ref] ?? strangers[ref]) as? R
         return found.map { .present($0) } ?? .absent(confirmed: true)
+    }
+
+    mutating func confirmedObjects<R: Resource>(
+        _ type: R.Type, _ namespace: String, labelled label: String, _ value: String
+    ) -> Observed<[R]> {
+        reads += 1
+        guard !isLookingAtLists else { return .unknown }
+        let found = (Array(objects.values) + Array(strangers.values)).compactMap { $0 as? R }.filter {
+            $0.metadata.namespace == namespace && $0.metadata.labels?[label] == value
+        }
+        return .present(found.sorted { $0.metadata.name < $1.metadata.name })
     }
 
     mutating func log(of pod: Seen, container: String, as format: LogFormat) -> Observed<LogFacts> {

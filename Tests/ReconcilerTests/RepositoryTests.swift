@@ -6,6 +6,17 @@ import Testing
 
 @Suite("A repository's catalog")
 struct RepositoryTests {
+    @Test(arguments: [Int64.max, .max - 1, .min, -1])
+    func aScansNumberThatSomebodyHasEditedEndsNothing(sequence: Int64) throws {
+        var world = RepositoryWorld()
+        var status = BackupRepositoryStatus()
+        status.lastScan = .init()
+        status.lastScan?.sequence = sequence
+        world.repository.status = status
+        #expect(world.snapshot().sequence >= 1)
+        _ = world.settle()
+    }
+
     @Test("the first scan is made at once, once, and without rights")
     func begins() throws {
         var world = RepositoryWorld()

@@ -33,7 +33,8 @@ import Testing
     @Test(arguments: [
         "", " ", "10GB", "1e400Gi", "Gi", ".", "+", "-", "1..5", "1.5.5", "1,5", "1 Gi", "20gi", "1K", "1kb", "1e",
         "1e+",
-        "1e12345", "0x10", "١", "1Gi\n", "--1", "1e1.5", "NaN", "inf", "1_000", String(repeating: "1", count: 65),
+        "1e12345", "1\u{212A}i", "0x10", "١", "1Gi\n", "--1", "1e1.5", "NaN", "inf", "1_000",
+        String(repeating: "1", count: 65),
     ])
     func noQuantity(text: String) {
         #expect(Quantity.bytes(text) == nil)
@@ -81,6 +82,20 @@ import Testing
     ])
     func noPosition(text: String) {
         #expect(LSN(text) == nil)
+    }
+
+    @Test(arguments: [
+        "0001-01-01T00:00:00+00:01", "0001-01-01T00:00:00.5+00:30", "9999-12-31T23:59:59-00:01",
+        "9999-12-31T23:59:59-23:59",
+    ])
+    func noMomentOutsideOfTheYearsThatCanBeWritten(text: String) {
+        #expect(Timestamp(rfc3339: text) == nil)
+    }
+
+    @Test(arguments: ["0001-01-01T00:00:00Z", "0001-01-01T23:59:00+23:59", "9999-12-31T00:00:00.999999-23:59"])
+    func momentAtTheEdge(text: String) throws {
+        let moment = try #require(Timestamp(rfc3339: text))
+        #expect(Timestamp(rfc3339: moment.rfc3339) == moment)
     }
 
     @Test(

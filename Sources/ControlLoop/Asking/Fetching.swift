@@ -28,6 +28,11 @@ extension Loop {
                 let kind = update { $0.kinds.entries[target.kind].kind }
                 let live = Live(try await kind.get(client, target.namespace, target.name))
                 update { $0.confirmedArrived(asker, target, generation, live) }
+            case .confirmedList(let asker, let query):
+                let kind = update { $0.kinds.entries[query.kind].kind }
+                let selector = "\(query.pair.label)=\(query.pair.value)"
+                let objects = try await kind.list(client, query.namespace, selector)
+                update { $0.listArrived(asker, query, generation, objects) }
             case .log(let request):
                 let facts = try await readLog(request)
                 update { $0.logArrived(request, generation, facts) }
@@ -97,6 +102,9 @@ extension Loop {
     private func describe(_ fetch: Fetch) -> String {
         switch fetch {
         case .confirmed(_, let target): "object \(update { $0.kinds.ref(target) })"
+        case .confirmedList(_, let query):
+            "\(update { $0.kinds.entries[query.kind].kind.resourceKind.plural }) of \(query.namespace) with "
+                + "\(query.pair.label)=\(query.pair.value)"
         case .log(let request): "log of \(request.namespace)/\(request.pod) \(request.container)"
         case .ledger(.run(let uid)): "ledger row \(uid)"
         }
@@ -108,6 +116,8 @@ extension Backoff {
     static let fetch = Backoff(base: 500, cap: 60_000)
     /// For a ledger that does not answer.
     static let ledger = Backoff(base: 1_000, cap: 30_000)
+    /// For a row that another run holds: it is let go at any moment, and nothing tells.
+    static let busy = Backoff(base: 1_000, cap: 15_000)
     /// For a step that may go through later.
     static let step = Backoff(base: 5, cap: 300_000)
     /// For a step that was refused for good: only a change of something that nobody watches could help.

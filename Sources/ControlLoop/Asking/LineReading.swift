@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Reconciler
+package import Reconciler
 import Resources
 
 /// How far a log has been read: to the latest time of all lines, and how many lines of that time were seen.
@@ -15,11 +15,12 @@ struct LogPosition: Hashable, Sendable {
 /// The server begins at the second, or at the nanosecond, of the position; several lines may share one time. So lines
 /// before it, and as many of its own time as were seen, are passed over. The first line beyond them ends that: what
 /// follows is new, whatever its time (two streams of one container may be a little out of order).
-struct LineReading: Sendable {
+package struct LineReading: Sendable {
     /// So many bytes of a line are looked at, its time included; the rest of it is passed over.
     static let lineLimit = 8_192
 
-    private(set) var facts: LineFacts
+    /// What the lines gave away so far.
+    package private(set) var facts: LineFacts
     private(set) var position: LogPosition?
     /// A line was read that had not been seen before.
     private(set) var hasNews = false
@@ -31,6 +32,9 @@ struct LineReading: Sendable {
     private var repeated = 0
     /// The beginning of the line that has not ended.
     private var unfinished: [UInt8] = []
+
+    /// A reading of a log from its beginning.
+    package init(following patterns: [LinePattern]) { self.init(patterns) }
 
     /// - Parameters:
     ///   - facts: What earlier connections gave away.
@@ -44,7 +48,7 @@ struct LineReading: Sendable {
 
     /// Takes the next bytes.
     /// - Returns: Whether a line matched, so that the facts have changed.
-    mutating func take(_ bytes: [UInt8]) -> Bool {
+    package mutating func take(_ bytes: [UInt8]) -> Bool {
         var isChanged = false
         var start = 0
         while let end = bytes[start...].firstIndex(of: 0x0A) {
@@ -62,7 +66,7 @@ struct LineReading: Sendable {
 
     /// There will be no more: takes the line that has not ended for a whole one.
     /// - Returns: Whether it matched.
-    mutating func finish() -> Bool {
+    package mutating func finish() -> Bool {
         let line = unfinished
         unfinished.removeAll(keepingCapacity: line.count < 1_024)
         return !line.isEmpty && read(line[...])

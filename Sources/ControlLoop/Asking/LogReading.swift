@@ -2,20 +2,21 @@
 
 import Frames
 import JSON
-import Reconciler
+package import Reconciler
 import Resources
 
 /// From a pod's log to bounded facts. Pure.
 ///
 /// A result counts only when the frame is whole, its digest is the one in the container's termination message, and it
 /// carries the token of the attempt that it is asked for. Whatever else is in the log is never looked at.
-enum LogReading {
+package enum LogReading {
     /// The most bytes of a log that are read.
     static let limitBytes = 16 << 20
     /// The most lines, from its end: the longest frame has fewer than 1,500.
     static let tailLines = 4_000
 
-    static func facts(in log: [UInt8], as format: LogFormat) -> LogFacts {
+    /// What the log holds, as the termination message in `format` says it must.
+    package static func facts(in log: [UInt8], as format: LogFormat) -> LogFacts {
         guard let text = format.message else { return .unbelievable("the container left no termination message") }
         guard let message = try? TerminationMessage(decoding: Array(text.utf8)) else {
             return .unbelievable("the termination message is not one of a result")

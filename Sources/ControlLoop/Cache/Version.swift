@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Resources
+
 /// A resourceVersion. Officially opaque; every real API server counts upwards, so two whole numbers compare as such and
 /// anything else only for equality.
 struct Version: Hashable, Sendable {
@@ -41,5 +43,9 @@ struct Stamp: Equatable, Sendable {
     init(uid: String, version: Version) {
         self.uid = uid
         self.version = version
+    }
+
+    init(_ object: any Resource) {
+        self.init(uid: object.metadata.uid ?? "", version: Version(object.metadata.resourceVersion ?? ""))
     }
 }

@@ -8,6 +8,8 @@ import Seams
 enum Fetch: Hashable, Sendable {
     /// A quorum read of an object on behalf of one reader.
     case confirmed(asker: Key, target: Key)
+    /// A quorum list of what has a label, on behalf of one reader.
+    case confirmedList(asker: Key, query: LabelQuery)
     indirect case log(LogRequest)
     case ledger(LedgerQuestion)
 }
@@ -45,6 +47,19 @@ struct Answers: Sendable {
         var failures = 0
     }
 
+    struct ListConfirmation: Hashable, Sendable {
+        var asker: Key
+        var query: LabelQuery
+    }
+
+    struct ListSlot: Sendable {
+        /// The asker's own resourceVersion when it asked: valid for no other.
+        var askerVersion: String
+        var generation: UInt64
+        var objects: [any Resource]?
+        var failures = 0
+    }
+
     struct Slot<Value: Equatable & Sendable>: Sendable {
         var generation: UInt64
         var value: Value?
@@ -70,6 +85,7 @@ struct Answers: Sendable {
     }
 
     var confirmed: [Confirmation: ConfirmedSlot] = [:]
+    var lists: [ListConfirmation: ListSlot] = [:]
     var logs: [LogRequest: Slot<Observed<LogFacts>>] = [:]
     var lines: [LineRequest: LineSlot] = [:]
     var ledger: [LedgerQuestion: Slot<Observed<LedgerAnswer>>] = [:]
@@ -78,6 +94,7 @@ struct Answers: Sendable {
     mutating func remove(_ fetch: Fetch) {
         switch fetch {
         case .confirmed(let asker, let target): confirmed[Confirmation(asker: asker, target: target)] = nil
+        case .confirmedList(let asker, let query): lists[ListConfirmation(asker: asker, query: query)] = nil
         case .log(let request): logs[request] = nil
         case .ledger(let question): ledger[question] = nil
         }
@@ -89,6 +106,9 @@ struct Answers: Sendable {
         case .confirmed(let asker, let target):
             let slot = confirmed[Confirmation(asker: asker, target: target)]
             return slot?.live == nil ? slot?.generation : nil
+        case .confirmedList(let asker, let query):
+            let slot = lists[ListConfirmation(asker: asker, query: query)]
+            return slot?.objects == nil ? slot?.generation : nil
         case .log(let request):
             let slot = logs[request]
             return slot?.value == nil ? slot?.generation : nil

@@ -16,6 +16,15 @@ extension Memory {
         return nil
     }
 
+    /// The answer to a quorum list, if it was made since the asker's object is as it is; asked for otherwise.
+    mutating func confirmedList(_ query: LabelQuery, by asker: Key, at askerVersion: String) -> [any Resource]? {
+        let place = Answers.ListConfirmation(asker: asker, query: query)
+        if let slot = answers.lists[place], slot.askerVersion == askerVersion { return slot.objects }
+        answers.lists[place] = Answers.ListSlot(askerVersion: askerVersion, generation: nextSerial())
+        request(.confirmedList(asker: asker, query: query))
+        return nil
+    }
+
     mutating func log(_ log: LogRequest) -> Observed<LogFacts> {
         if let slot = answers.logs[log] { return slot.value ?? .unknown }
         answers.logs[log] = Answers.Slot(generation: nextSerial())
@@ -36,6 +45,7 @@ extension Memory {
             switch dropped.topic {
             case .object, .labelled: break
             case .confirmed(let target): forget(.confirmed(asker: key, target: target))
+            case .confirmedList(let query): forget(.confirmedList(asker: key, query: query))
             case .log(let request): if dropped.isOrphaned { forget(.log(request)) }
             case .lines(let request): if dropped.isOrphaned { dropLines(request) }
             case .ledger(let question): if dropped.isOrphaned { forget(.ledger(question)) }
@@ -66,6 +76,16 @@ extension Memory {
         slot.generation = nextSerial()
         answers.confirmed[place] = slot
         request(.confirmed(asker: asker, target: target))
+    }
+
+    /// As the other, of a list.
+    mutating func doubt(_ asker: Key, _ query: LabelQuery) {
+        let place = Answers.ListConfirmation(asker: asker, query: query)
+        guard var slot = answers.lists[place] else { return }
+        slot.objects = nil
+        slot.generation = nextSerial()
+        answers.lists[place] = slot
+        request(.confirmedList(asker: asker, query: query))
     }
 
     /// The watch, or an own write, has news of an object that somebody reads by quorum.
@@ -118,6 +138,15 @@ extension Memory {
         }
     }
 
+    /// The answer to one reader's quorum list.
+    mutating func listArrived(_ asker: Key, _ query: LabelQuery, _ generation: UInt64, _ objects: [any Resource]) {
+        let place = Answers.ListConfirmation(asker: asker, query: query)
+        guard answers.lists[place]?.generation == generation else { return }
+        answers.lists[place]?.objects = objects
+        answers.lists[place]?.failures = 0
+        wake(asker)
+    }
+
     // MARK: Logs and ledger
 
     mutating func logArrived(_ request: LogRequest, _ generation: UInt64, _ facts: Observed<LogFacts>) {
@@ -166,6 +195,10 @@ extension Memory {
             let place = Answers.Confirmation(asker: asker, target: target)
             answers.confirmed[place]?.failures += 1
             return answers.confirmed[place]?.failures ?? 0
+        case .confirmedList(let asker, let query):
+            let place = Answers.ListConfirmation(asker: asker, query: query)
+            answers.lists[place]?.failures += 1
+            return answers.lists[place]?.failures ?? 0
         case .log(let request):
             answers.logs[request]?.failures += 1
             return answers.logs[request]?.failures ?? 0

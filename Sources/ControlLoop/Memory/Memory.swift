@@ -120,7 +120,13 @@ struct Memory: Sendable {
             case .tell(let request): tellLines(request, at: now)
             case .pass(let key):
                 // Time is a reason to look again: quorum reads of before don't count.
-                for case .confirmed(let target) in subscriptions.topics(of: key) { doubt(key, target) }
+                for topic in subscriptions.topics(of: key) {
+                    switch topic {
+                    case .confirmed(let target): doubt(key, target)
+                    case .confirmedList(let query): doubt(key, query)
+                    case .object, .labelled, .log, .lines, .ledger: break
+                    }
+                }
                 wake(key)
             }
         }

@@ -73,6 +73,31 @@ struct PassReader: Reader {
         }
     }
 
+    mutating func confirmedObjects<R: Resource>(
+        _ type: R.Type, _ namespace: String, labelled label: String, _ value: String
+    ) -> Observed<[R]> {
+        let kind = memory.kinds.number(of: type)
+        let query = LabelQuery(kind: kind, namespace: namespace, pair: LabelPair(label, value))
+        note(.confirmedList(query))
+        guard let objects = memory.confirmedList(query, by: asker, at: askerVersion) else {
+            isWaiting = true
+            return .unknown
+        }
+        let held = memory.shelf(kind)?.held
+        return .present(
+            objects.compactMap { object in
+                // The cache may have heard more of this incarnation since.
+                let stamp = Stamp(object)
+                let name = ObjectName(namespace: namespace, name: object.metadata.name)
+                if case .present(let cached, let now)? = held?[name], now.uid == stamp.uid,
+                    now.version.order(to: stamp.version) == .later
+                {
+                    return cached as? R
+                }
+                return object as? R
+            })
+    }
+
     mutating func log(of pod: Seen, container: String, as format: LogFormat) -> Observed<LogFacts> {
         let request = LogRequest(
             namespace: pod.ref.namespace, pod: pod.ref.name, podUID: pod.uid, container: container, format: format)

@@ -58,6 +58,8 @@ enum Topic: Hashable, Sendable {
     case labelled(LabelQuery)
     /// A quorum read of an object; each reader has an answer of its own.
     case confirmed(Key)
+    /// A quorum list; each reader has an answer of its own.
+    case confirmedList(LabelQuery)
     indirect case log(LogRequest)
     indirect case lines(LineRequest)
     case ledger(LedgerQuestion)

@@ -49,7 +49,7 @@ extension Loop {
         for kind in beginning.unwatched {
             note(.error, LoopEvents.notWatched, ["kind": kind.kind, "object": beginning.atHand.ref.description])
         }
-        let proposal = beginning.deliberation(time.now)
+        let proposal = beginning.deliberation(clock.now)
         var performer = Performer(
             loop: self, key: key, atHand: beginning.atHand, pass: number, former: beginning.former)
         let result = try await performer.perform(proposal)
@@ -129,14 +129,14 @@ extension Loop {
     /// When the decision wants to be looked at again, on the uptime clock.
     private func moment(of wake: Wake, _ performer: Performer) -> Uptime? {
         guard case .at(let moment) = wake else { return nil }
-        let ahead = moment.microseconds - time.now.microseconds
+        let ahead = moment.microseconds - clock.now.microseconds
         guard ahead > 0 else {
             note(
                 .warning, LoopEvents.wakeInPast,
                 ["object": performer.atHand.ref.description, "pass": performer.pass])
             return time.uptime.adding(1_000)
         }
-        // The wall clock may be set: look at it again from time to time.
+        // This clock may go a little faster for a while: look at it again from time to time.
         return time.uptime.adding(min((ahead + 999) / 1_000, 3_600_000))
     }
 
@@ -179,8 +179,8 @@ extension Loop {
         let since = isSame ? before?.failure.since : nil
         let failure = Failure(
             effect: what, reason: trouble.reason, message: trouble.message, disposition: trouble.disposition,
-            count: count, since: since ?? time.now)
-        let wait = pause(trouble.disposition, count, key, performer)
+            count: count, since: since ?? clock.now)
+        let wait = pause(trouble, count, performer)
         let record = FailureRecord(step: step, failure: failure, notBefore: now.adding(wait), lastAt: now)
         // The behaviour may want to show it; and after a conflict it has something new to look at.
         let isAtOnce = wait == 0 || (wait > 1_000 && count == 1)
@@ -199,11 +199,16 @@ extension Loop {
     }
 
     /// How long the same step is not tried again.
-    private func pause(
-        _ disposition: Disposition, _ count: Int, _ key: Key, _ performer: Performer
-    ) -> Milliseconds {
+    private func pause(_ trouble: Trouble, _ count: Int, _ performer: Performer) -> Milliseconds {
         let purpose = "step backoff/\(performer.atHand.ref)"
-        switch disposition {
+        switch trouble.reason {
+        case LedgerError.Code.busy.rawValue:
+            return Backoff.busy.wait(failures: count, atLeast: 500, entropy: entropy, for: purpose)
+        case LedgerError.Code.unavailable.rawValue:
+            return Backoff.ledger.wait(failures: count, atLeast: 500, entropy: entropy, for: purpose)
+        default: break
+        }
+        switch trouble.disposition {
         case .conflict where count == 1: return 0
         case .conflict: return Backoff.step.wait(failures: count - 1, entropy: entropy, for: purpose)
         case .retry(let after):

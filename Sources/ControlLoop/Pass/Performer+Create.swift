@@ -51,20 +51,24 @@ extension Performer {
         } catch let error as APIError where error.code == .alreadyExists {
             loop.note(
                 .info, LoopEvents.existsAlready, ["object": manifest.ref.description, "pass": pass])
-            let metadata = manifest.metadata
-            let object = try await loop.client.get(type, metadata.namespace, metadata.name)
-            loop.update { memory in
-                let kind = memory.kinds.number(of: type)
-                memory.learned(Key(kind: kind, namespace: metadata.namespace, name: metadata.name), Live(object))
-            }
+            try await look(at: manifest.metadata, type)
             throw error
         } catch let error as APIError where error.code == .notFound {
             // It is the namespace that is not there.
             throw StepFailure(
                 trouble: Trouble(reason: error.reason, message: error.message, disposition: .retry(after: nil)))
         } catch let error as APIError where error.isDone {
-            // It was made; what the server answered can't be read. The watch will tell.
-            return
+            // It was made; what the server answered can't be read. The watch will tell, where there is one.
+            if !isWatched { try await look(at: manifest.metadata, type) }
+        }
+    }
+
+    /// Reads what there is under a name, and tells everybody.
+    private func look<R: Resource>(at metadata: ManifestMeta, _ type: R.Type) async throws {
+        let object = try await loop.client.get(type, metadata.namespace, metadata.name)
+        loop.update { memory in
+            let kind = memory.kinds.number(of: type)
+            memory.learned(Key(kind: kind, namespace: metadata.namespace, name: metadata.name), Live(object))
         }
     }
 
@@ -123,7 +127,7 @@ extension Performer {
         case .create(let child): "create \(child.ref)"
         case .makeSecret(let recipe): "create Secret \(recipe.metadata.namespace)/\(recipe.metadata.name)"
         case .changeTemplate(let seen, _): "change the template of \(seen.ref)"
-        case .scale(let seen, let replicas): "scale \(seen.ref) to \(replicas)"
+        case .scale(let seen, _, let replicas): "scale \(seen.ref) to \(replicas)"
         case .setFinalizers(let seen, _): "set the finalizers of \(seen.ref)"
         case .replaceConfigMap(let seen, _): "replace what \(seen.ref) holds"
         case .delete(let seen): "delete \(seen.ref)"

@@ -119,7 +119,11 @@ struct Performer {
                 guard let kind = loop.kind(of: now.ref) else { throw StepFailure.unknownKind(now.ref) }
                 return try await kind.patch(loop.client, now.ref, patch)
             }
-        case .scale(let seen, let replicas): try await scale(seen, to: replicas)
+        case .scale(let seen, let generation, let replicas):
+            try await change(seen) { loop, now in
+                let patch = try Patch.scale(to: replicas, of: now, generation: generation)
+                return try await loop.client.patch(StatefulSet.self, now.ref, patch)
+            }
         case .replaceConfigMap(let seen, let manifest): try await replace(seen, by: manifest)
         case .delete(let seen): try await delete(seen)
         case .record(let entry): try await record(entry)
@@ -153,18 +157,6 @@ struct Performer {
         } catch let error as APIError {
             try await failedWrite(of: now, error)
         }
-    }
-
-    private mutating func scale(_ seen: Seen, to replicas: Int) async throws {
-        let now = current(seen)
-        do {
-            try loop.hold.check()
-            latest[seen] = try await loop.client.scale(now, to: replicas)
-        } catch let error as APIError {
-            try await failedWrite(of: now, error)
-        }
-        // The answer is only about the scale: the object itself has to be read.
-        try await refreshIfPossible(now)
     }
 
     private func delete(_ seen: Seen) async throws {

@@ -46,7 +46,9 @@ package struct BackupRepositorySnapshot: Equatable, Sendable {
     }
 
     /// The number of the scan that is next or under way.
-    package var sequence: Int64 { (repository.status?.lastScan?.sequence ?? 0) + 1 }
+    ///
+    /// Who edits a status may have written any number; none of them may end the controller.
+    package var sequence: Int64 { min(max(0, repository.status?.lastScan?.sequence ?? 0), .max - 1) + 1 }
 }
 
 extension BackupRepositoryBehavior {

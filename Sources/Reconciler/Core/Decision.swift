@@ -72,8 +72,8 @@ package enum Effect: Equatable, Sendable {
     case makeSecret(SecretRecipe)
     /// Strategic merge patch of a StatefulSet that a run created, with uid and resourceVersion.
     case changeTemplate(Seen, TemplateChange)
-    /// PUT of the `/scale` subresource with uid and resourceVersion.
-    case scale(Seen, to: Int)
+    /// JSON patch of `spec.replicas` that tests uid and generation: what its status says meanwhile is no obstacle.
+    case scale(Seen, generation: Int64, to: Int)
     /// Merge patch of `metadata.finalizers` to exactly this list, with uid and resourceVersion.
     case setFinalizers(Seen, [String])
     /// Merge patch of a ConfigMap with uid and resourceVersion: its data and its annotations are those of the manifest,

@@ -9,7 +9,8 @@ package import Resources
 package enum Observed<Value: Equatable & Sendable>: Equatable, Sendable {
     case unknown
     case absent(confirmed: Bool)
-    case present(Value)
+    /// Behind a reference: objects are large, and snapshots are passed around.
+    indirect case present(Value)
 
     /// The value, if it is there.
     package var value: Value? {
@@ -17,10 +18,16 @@ package enum Observed<Value: Equatable & Sendable>: Equatable, Sendable {
         return nil
     }
 
-    package var isUnknown: Bool { self == .unknown }
+    package var isUnknown: Bool {
+        if case .unknown = self { return true }
+        return false
+    }
 
     /// Surely not there.
-    package var isConfirmedAbsent: Bool { self == .absent(confirmed: true) }
+    package var isConfirmedAbsent: Bool {
+        if case .absent(confirmed: true) = self { return true }
+        return false
+    }
 }
 
 /// How the last pass over this key failed, so that a decision can show it, wait or give up. Kept in memory only.
@@ -156,6 +163,11 @@ package protocol Reader {
     ) -> Observed<[R]>
     /// A quorum read made after the object at hand was read in its present resourceVersion; sees strangers' objects.
     mutating func confirmed<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R>
+    /// A quorum list made after the object at hand was read in its present resourceVersion, ordered by name. For what must
+    /// not be missed: a cache of one kind may be behind what another kind's cache says.
+    mutating func confirmedObjects<R: Resource>(
+        _ type: R.Type, _ namespace: String, labelled label: String, _ value: String
+    ) -> Observed<[R]>
     /// The framed result in the log of a terminated container.
     mutating func log(of pod: Seen, container: String, as format: LogFormat) -> Observed<LogFacts>
     /// What the log of a running (or just ended) container says, followed as it grows. `unknown` until it could be opened;

@@ -38,7 +38,9 @@ package struct JobObservation: Equatable, Sendable {
             let name = request.names.job(role, ordinal)
             switch reader.object(Job.self, request.namespace, name) {
             case .unknown: return JobObservation(ordinal: ordinal, state: .unknown)
-            case .absent: return JobObservation(ordinal: ordinal, state: .absent)
+            case .absent:
+                return JobObservation(
+                    ordinal: ordinal, state: beforeMaking(role, of: request, through: &reader) ?? .absent)
             case .present(let job):
                 guard job.metadata.labels?[Label.runUID] == request.runUID else {
                     return JobObservation(ordinal: ordinal, state: .foreign)
@@ -53,6 +55,28 @@ package struct JobObservation: Equatable, Sendable {
         }
         return JobObservation(ordinal: limit, state: .exhausted(problem))
     }
+
+    /// What holds a Job back that is to be made. Two pods must never work on one volume: whoever deletes the Job that
+    /// seals it leaves its pod behind for as long as that takes to end.
+    private static func beforeMaking(
+        _ role: JobRole, of request: RunRequest, through reader: inout some Reader
+    ) -> State? {
+        guard role == .seal else { return nil }
+        let names = (1...limit).map { request.names.job(role, $0) }
+        guard
+            let pods = reader.confirmedObjects(Pod.self, request.namespace, labelled: Label.runUID, request.runUID)
+                .value
+        else { return .unknown }
+        let working = pods.first { pod in
+            names.contains(pod.metadata.labels?[Label.job] ?? "") && !isOver(pod)
+        }
+        return working.map { pod in
+            let words = "waiting until pod \(pod.metadata.name) of an earlier Job has ended"
+            return .running(obstacle: PlanFinding(reason: "PodStillRunning", message: words), since: nil)
+        }
+    }
+
+    private static func isOver(_ pod: Pod) -> Bool { ["Failed", "Succeeded"].contains(pod.status?.phase ?? "") }
 
     /// A result that is not believed, or a backup that failed: a busy server or store may let the next one through.
     private static func worthRepeating(_ state: State) -> String? {
@@ -72,13 +96,20 @@ package struct JobObservation: Equatable, Sendable {
         of job: Job, _ content: LogFormat.Content, attempt token: String, through reader: inout some Reader
     ) -> State {
         let space = job.metadata.namespace ?? ""
-        guard let pods = reader.objects(Pod.self, space, labelled: Label.job, job.metadata.name).value
+        guard var pods = reader.objects(Pod.self, space, labelled: Label.job, job.metadata.name).value
         else { return .unknown }
         // Only when the Job has ended: until then a pod that was deleted may be replaced by another one, and two of them
         // must never be taken for the same attempt.
         guard job.isComplete || job.isFailed else {
             return .running(
                 obstacle: pods.first.flatMap(PodObstacle.find), since: job.metadata.creationTimestamp)
+        }
+        // The caches of two kinds need not be equally fresh: a pod that is there and runs will be seen to end, and one
+        // that is not there may not have been heard of yet.
+        if pods.allSatisfy({ terminated($0) == nil && isOver($0) }) {
+            guard let live = reader.confirmedObjects(Pod.self, space, labelled: Label.job, job.metadata.name).value
+            else { return .unknown }
+            pods = live
         }
         let ended = pods.compactMap { pod in terminated(pod).map { (pod, $0) } }
         // The newest pod counts: a deleted one is replaced even with `backoffLimit: 0`.
@@ -90,9 +121,8 @@ package struct JobObservation: Equatable, Sendable {
             case .present(let facts): return .done(facts)
             }
         }
-        // The caches of two kinds need not be equally fresh: a pod that is there and runs will be seen to end. One that
-        // ended before its container began (refused by its node, out of time) leaves nothing to wait for.
-        if pods.allSatisfy({ ["Failed", "Succeeded"].contains($0.status?.phase ?? "") }) {
+        // One that ended before its container began (refused by its node, out of time) leaves nothing to wait for.
+        if pods.allSatisfy(isOver) {
             let why = pods.first?.status?.reason ?? job.status?.conditions?.first?.message
             return .done(.unbelievable(why ?? "it ended and its pod is gone"))
         }

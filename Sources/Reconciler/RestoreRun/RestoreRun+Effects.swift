@@ -22,7 +22,7 @@ extension RestoreRunBehavior {
             return []
         case .stopService:
             guard let statefulSet = snapshot.statefulSet.value else { return [] }
-            return [.scale(statefulSet.seen, to: 0)]
+            return [.scale(statefulSet.seen, generation: statefulSet.metadata.generation ?? 0, to: 0)]
         case .openService:
             return open(snapshot, world)
         case .runJob(let role):
@@ -98,16 +98,19 @@ extension RestoreRunBehavior {
                 "\(ending.message); the service was opened already and is kept")
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
+        // Somebody has made it again, labels and all: that one is his, and so is what it works on.
+        let isReplaced = isReplaced(snapshot.statefulSet, snapshot.record.targetUID, snapshot)
         let first =
-            inTheWay(snapshot) + mine(snapshot.statefulSet, snapshot) + mine(snapshot.clientService, snapshot)
-            + mine(snapshot.headlessService, snapshot)
-        let claim = mine(snapshot.claim, snapshot)
-        let pods = mine(snapshot.pod, snapshot)
+            inTheWay(snapshot)
+            + (isReplaced
+                ? []
+                : mine(snapshot.statefulSet, snapshot) + mine(snapshot.clientService, snapshot)
+                    + mine(snapshot.headlessService, snapshot))
+        let isKept = isReplaced || Self.isReplaced(snapshot.claim, snapshot.record.claimUID, snapshot)
+        let claim = isKept ? [] : mine(snapshot.claim, snapshot)
+        let pods = isReplaced ? [] : mine(snapshot.pod, snapshot)
         if first.isEmpty, claim.isEmpty, pods.isEmpty, isCertain(snapshot) {
-            draft.set(
-                RunCondition.cleanedUp, .yes, "Removed",
-                "what this run made is gone, but for the Secret with the credentials: the controller may not delete Secrets; "
-                    + "the next run of this name uses it")
+            noteRemoved(&draft, snapshot, isReplaced: isReplaced)
             draft.finish(ending.state.known ?? .failed, ending.reason, ending.message)
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
@@ -117,6 +120,28 @@ extension RestoreRunBehavior {
         }
         noteFailure(&draft, snapshot)
         return withRecord(Decision(status: draft.status, effects: effects), snapshot, draft.status)
+    }
+
+    private static func noteRemoved(_ draft: inout StatusDraft, _ snapshot: RestoreRunSnapshot, isReplaced: Bool) {
+        guard !isReplaced else {
+            let names = snapshot.madeNames
+            return draft.set(
+                RunCondition.cleanedUp, .no, "Replaced",
+                "somebody has made StatefulSet \(names?.statefulSet ?? "") again: it is left as it is, with claim "
+                    + "\(names?.claim ?? "") and its Services")
+        }
+        draft.set(
+            RunCondition.cleanedUp, .yes, "Removed",
+            "what this run made is gone, but for the Secret with the credentials: the controller may not delete Secrets; "
+                + "the next run of this name uses it")
+    }
+
+    /// It carries this run's label, and is not the object that this run made.
+    private static func isReplaced<R: Resource>(
+        _ observed: Observed<R>, _ made: String?, _ snapshot: RestoreRunSnapshot
+    ) -> Bool {
+        guard let object = observed.value, let made, isMine(object.metadata, snapshot) else { return false }
+        return object.metadata.uid != made
     }
 
     /// Jobs that run, and those that mounted the volume: a pod keeps its claim from going away even when it has ended.

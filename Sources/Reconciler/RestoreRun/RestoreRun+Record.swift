@@ -14,12 +14,13 @@ extension RestoreRunBehavior {
         _ decision: Decision<Status>, _ snapshot: RestoreRunSnapshot, _ status: RestoreRunStatus
     ) -> Decision<Status> {
         var decision = decision
-        let wanted = entry(for: snapshot.run, status)
         switch snapshot.ledger {
         case .unknown, .present(.unavailable): return decision
-        case .absent: decision.effects.append(.record(wanted))
+        case .absent: decision.effects.append(.record(entry(for: snapshot.run, status)))
         case .present(.run(let row)):
-            if !row.isTerminal, !agrees(row, wanted) { decision.effects.append(.record(wanted)) }
+            guard !row.isTerminal else { return decision }
+            let wanted = entry(for: snapshot.run, status)
+            if !agrees(row, wanted) { decision.effects.append(.record(wanted)) }
         }
         return decision
     }

@@ -4,7 +4,7 @@ package import Resources
 
 /// Everything that a decision about a run looks at.
 package struct RestoreRunSnapshot: Equatable, Sendable {
-    package var run: RestoreRun
+    private let given: Given
     package var settings: Settings
     package var failure: Failure?
     package var ledger: Observed<LedgerAnswer>
@@ -40,8 +40,24 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
         package init() {}
     }
 
+    /// The run as it was read, with the parts of it that decisions look at all the time. Behind a reference: a run is
+    /// large, and neither a copy of the snapshot nor a look at one field of the record should copy it.
+    private final class Given: Equatable, Sendable {
+        let run: RestoreRun
+        let status: RestoreRunStatus
+        let record: RestoreRecord
+
+        init(_ run: RestoreRun) {
+            self.run = run
+            status = run.status ?? RestoreRunStatus()
+            record = status.restore ?? RestoreRecord()
+        }
+
+        static func == (left: Given, right: Given) -> Bool { left === right || left.run == right.run }
+    }
+
     package init(run: RestoreRun, settings: Settings) {
-        self.run = run
+        given = Given(run)
         self.settings = settings
         self.ledger = .unknown
         self.spool = .unknown
@@ -61,9 +77,10 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
         self.headlessService = .unknown
     }
 
-    package var status: RestoreRunStatus { run.status ?? RestoreRunStatus() }
-    package var state: RunState? { status.state?.known }
-    package var record: RestoreRecord { status.restore ?? RestoreRecord() }
+    package var run: RestoreRun { given.run }
+    package var status: RestoreRunStatus { given.status }
+    package var state: RunState? { given.status.state?.known }
+    package var record: RestoreRecord { given.record }
 
     /// The names of what this run made: as first asked for, and not as an edited spec says.
     package var madeNames: ServiceNames? {
@@ -72,7 +89,7 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     }
 
     package func isDone(_ step: Step.Name) -> Bool {
-        record.completedSteps?.contains(step.rawValue) ?? false
+        given.record.completedSteps?.contains(step.rawValue) ?? false
     }
 }
 

@@ -33,6 +33,19 @@ package struct ArchiveListing: Codable, Equatable, Sendable {
 
     package static let backupLimit = 1_000
     package static let rangeLimit = 4_000
+    package static let timelineLimit = 1_000
+
+    /// What a scan would report at most. A longer listing is not the agent's: what is calculated from it takes the square
+    /// of its length in time, and in memory.
+    package var withinLimits: ArchiveListing {
+        guard backups.count > Self.backupLimit || ranges.count > Self.rangeLimit || timelines.count > Self.timelineLimit
+        else { return self }
+        var listing = self
+        listing.backups = Array(backups.prefix(Self.backupLimit))
+        listing.ranges = ranges.suffix(Self.rangeLimit)
+        listing.timelines = timelines.suffix(Self.timelineLimit)
+        return listing
+    }
 
     package init(path: String, major: Int, seenAt: Timestamp) {
         self.v = 1

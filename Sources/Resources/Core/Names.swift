@@ -14,7 +14,10 @@ package enum Names {
 
     /// A DNS-1123 label: as DNS-1035, but it may begin with a digit.
     package static func isDNS1123Label(_ text: String, maximum: Int = 63) -> Bool {
-        let bytes = text.utf8
+        isDNS1123Label(text[...].utf8, maximum: maximum)
+    }
+
+    private static func isDNS1123Label(_ bytes: Substring.UTF8View, maximum: Int) -> Bool {
         guard let first = bytes.first, let last = bytes.last, bytes.count <= maximum else { return false }
         return isLowerOrDigit(first) && isLowerOrDigit(last)
             && bytes.allSatisfy { isLowerOrDigit($0) || $0 == UInt8(ascii: "-") }
@@ -23,12 +26,14 @@ package enum Names {
     /// A DNS-1123 subdomain: labels with dots between them, at most 253 characters. The name of most objects.
     package static func isDNS1123Subdomain(_ text: String) -> Bool {
         (1...253).contains(text.utf8.count)
-            && text.split(separator: ".", omittingEmptySubsequences: false)
-                .allSatisfy { isDNS1123Label(String($0), maximum: 253) }
+            && text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+                .allSatisfy { isDNS1123Label($0, maximum: 253) }
     }
 
     /// The key of a label or an annotation: `name` or `prefix/name`.
     package static func isQualifiedName(_ text: String) -> Bool {
+        // A prefix of 253, the slash and a name of 63. Splitting a long text takes a hundred times its memory.
+        guard text.utf8.count <= 317 else { return false }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         switch parts.count {
         case 1: return isQualifiedPart(parts[0])

@@ -55,6 +55,8 @@ private struct Parts {
     }
 
     private mutating func takeSuffix(_ suffix: Substring) -> Bool {
+        // Swift's strings are equal by meaning: the Kelvin sign is a `K` to them, and to nobody else.
+        guard suffix.utf8.allSatisfy({ $0 < 0x80 }) else { return false }
         switch suffix {
         case "n": exponent -= 9
         case "u": exponent -= 6

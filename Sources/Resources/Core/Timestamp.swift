@@ -17,9 +17,16 @@ package struct Timestamp: Hashable, Comparable, Sendable {
     package init(seconds: Int64) { self.microseconds = seconds * 1_000_000 }
 
     /// Reads RFC 3339 text. `nil` when it is no complete date and time with a zone, or names a day or an hour that
-    /// does not exist (`24:00`, February 30th). A leap second (`:60`) is refused: the moment has no number here.
+    /// does not exist (`24:00`, February 30th), or lies outside of the years 1 to 9999 in UTC. A leap second (`:60`) is
+    /// refused: the moment has no number here.
     package init?(rfc3339 text: String) {
-        var scanner = DigitScanner(text)
+        var text = text
+        guard let moment = text.withUTF8({ Self.moment(DigitScanner($0)) }) else { return nil }
+        self = moment
+    }
+
+    private static func moment(_ scanner: DigitScanner) -> Timestamp? {
+        var scanner = scanner
         guard let year = scanner.number(digits: 4), scanner.skip("-"),
             let month = scanner.number(digits: 2), scanner.skip("-"),
             let day = scanner.number(digits: 2), scanner.skip("T") || scanner.skip("t"),
@@ -38,8 +45,15 @@ package struct Timestamp: Hashable, Comparable, Sendable {
         else { return nil }
         let days = Self.daysSinceEpoch(year: year, month: month, day: day)
         let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset
-        self.microseconds = seconds * 1_000_000 + fraction
+        // The offset may lead out of the years that text has room for: what is written must be readable again.
+        guard (firstSecond...lastSecond).contains(seconds) else { return nil }
+        return Timestamp(microseconds: seconds * 1_000_000 + fraction)
     }
+
+    /// 0001-01-01T00:00:00Z.
+    private static let firstSecond: Int64 = -62_135_596_800
+    /// 9999-12-31T23:59:59Z.
+    private static let lastSecond: Int64 = 253_402_300_799
 
     package static func < (left: Timestamp, right: Timestamp) -> Bool { left.microseconds < right.microseconds }
 
@@ -130,9 +144,9 @@ private func pad(_ number: Int64, to width: Int = 2) -> String {
 
 /// Reads fixed-width ASCII digits; anything else ends the reading.
 private struct DigitScanner {
-    private var rest: Substring.UTF8View
+    private var rest: UnsafeBufferPointer<UInt8>.SubSequence
 
-    init(_ text: String) { rest = Substring(text).utf8 }
+    init(_ text: UnsafeBufferPointer<UInt8>) { rest = text[...] }
 
     var isAtEnd: Bool { rest.isEmpty }
 

@@ -111,6 +111,18 @@ extension PostgresPrograms {
           fi
         }
 
+        # Two pods on one node may have the volume at a time: whoever deletes the Job, or its pod, leaves that one behind until
+        # it has ended, and the next one may be there before that.
+        fence() {
+          step fence
+          mkdir -p "$ASIDE"
+          chown "$OWNER:$OWNER_GROUP" "${ASIDE%/*}" "$ASIDE"
+          exec 9>"$ASIDE/lock"
+          if flock -n 9; then return 0; fi
+          if ! flock -w "${REPRISE_FENCE_SECONDS:-300}" 9; then finish Interrupted; fi
+          inspect # what it has made of the volume meanwhile
+        }
+
         # ---------------------------------------------------------------- the source's settings
 
         setting_names() { sed -n 's/^[[:space:]]*\([A-Za-z_][A-Za-z0-9_.]*\)[[:space:]]*[= ].*/\1/p' "$1"; }
@@ -341,6 +353,7 @@ extension PostgresPrograms {
 
         PROGRAM=seal
         inspect
+        fence
         set_aside
         inherited_settings
         start_server

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Reconciler
+import Resources
+import Testing
+
+/// What the simulation found: caches of two kinds that are not equally fresh, and people who take things apart.
+@Suite struct FenceTests {
+    private func job(_ reader: FakeReader) -> Bool {
+        reader.objects[Ref(Job.resourceKind, "staging", Story.names.job(.seal, 1))] != nil
+    }
+
+    @Test("a Job that has ended and whose pod the cache does not have is looked up, and not taken for lost")
+    func laggingPods() {
+        var (run, reader) = AdvanceTests.stopped()
+        reader.finish(.seal, .seal(AdvanceTests.seal))
+        let name = "\(Story.names.job(.seal, 1))-x"
+        let ref = Ref(Pod.resourceKind, "staging", name)
+        let pod = reader.objects.removeValue(forKey: ref)
+        reader.strangers[ref] = pod
+        reader.isLookingAtLists = true
+        let waiting = pass(run, &reader)
+        #expect(waiting.effects.allSatisfy { $0.child == nil }, "the Job is not repeated")
+        #expect(waiting.status?.restore?.ending == nil)
+        reader.isLookingAtLists = false
+        AdvanceTests.advance(&run, pass(run, &reader), &reader)
+        #expect(run.status?.restore?.sealed != nil)
+    }
+
+    @Test("no Job works on a volume on which a pod of an earlier one still works")
+    func besideTheOldPod() {
+        var (run, reader) = AdvanceTests.stopped()
+        var pod = Pod(
+            metadata: ObjectMeta(
+                name: "old", namespace: "staging", uid: "p-old", resourceVersion: "9",
+                labels: [Label.runUID: Story.uid, Label.job: Story.names.job(.seal, 1)]),
+            status: .init(phase: "Running"))
+        reader.strangers[pod.ref] = pod
+        let waiting = pass(run, &reader)
+        #expect(waiting.effects.allSatisfy { $0.child == nil })
+        #expect(waiting.status?.conditions?.condition(RunCondition.stalled)?.reason == "PodStillRunning")
+        pod.status?.phase = "Failed"
+        reader.strangers[pod.ref] = pod
+        #expect(pass(run, &reader).effects.contains { $0.child != nil })
+        run.status = waiting.status
+    }
+
+    @Test("a StatefulSet that somebody has made again is left, with the claim that it works on")
+    func madeAgain() {
+        var (run, reader) = AdvanceTests.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision"]
+        run.status?.restore?.claimUID = "claim-1"
+        run.status?.restore?.targetUID = "the one that was made"
+        run.status?.restore?.ending = Ending(state: .interrupted, reason: "TargetReplaced", message: "replaced")
+        reader.add(AdvanceTests.claim())
+        reader.add(AdvanceTests.statefulSet(replicas: 1, quarantined: true))
+        let end = pass(run, &reader)
+        #expect(!end.effects.contains { if case .delete = $0 { true } else { false } })
+        #expect(end.status?.state?.known == .interrupted)
+        #expect(end.status?.conditions?.condition(RunCondition.cleanedUp)?.reason == "Replaced")
+    }
+}

@@ -7,7 +7,8 @@ extension ArchiveCatalog {
     private static let timelineLimit = 256
 
     /// Reads a listing. Never fails: what can't be believed is a problem.
-    package init(_ listing: ArchiveListing) {
+    package init(_ reported: ArchiveListing) {
+        let listing = reported.withinLimits
         self.listing = listing
         let agreed = WalGeometry(agreeingWith: listing)
         var judge = BackupJudge(listing, agreed ?? .usual)

@@ -72,7 +72,28 @@ struct ListingParser {
 
     // MARK: libxml2
 
+    /// The longest tag that is read, in bytes; those of a listing have less than a hundred. libxml2 compares each
+    /// attribute of a tag with all others, so that a tag of megabytes would take minutes.
+    private static let longestTag = 4 << 10
+
+    private static func hasLongTag(_ xml: [UInt8]) -> Bool {
+        xml.withUnsafeBufferPointer { bytes in
+            var open: Int?
+            for (index, byte) in bytes.enumerated() {
+                switch byte {
+                case UInt8(ascii: "<"): if open == nil { open = index }
+                case UInt8(ascii: ">"):
+                    if let start = open, index - start > longestTag { return true }
+                    open = nil
+                default: break
+                }
+            }
+            return open.map { bytes.count - $0 > longestTag } ?? false
+        }
+    }
+
     private static func parse(_ xml: [UInt8], into parser: UnsafeMutablePointer<ListingParser>) -> Bool {
+        if hasLongTag(xml) { return false }
         var handler = reprise_sax_handler()
         handler.internalSubset = { user, _, _, _ in ListingParser.at(user)?.pointee.sawDocumentType() }
         handler.startElementNs = { user, name, _, _, _, _, _, _, _ in ListingParser.at(user)?.pointee.started(name) }

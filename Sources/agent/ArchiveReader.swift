@@ -6,9 +6,6 @@ import Resources
 
 /// Puts together the listing of one archive.
 struct ArchiveReader {
-    /// As many history files as are read, those of the newest timelines.
-    static let historyLimit = 1_000
-
     let store: ObjectStore
     let path: String
     let major: Int
@@ -81,7 +78,7 @@ struct ArchiveReader {
         _ histories: [Int64: ListedObject], known: [ScannedTimeline]
     ) async throws -> [ScannedTimeline] {
         let byTimeline = Dictionary(known.map { ($0.timeline, $0) }, uniquingKeysWith: { first, _ in first })
-        let wanted = histories.sorted { $0.key < $1.key }.suffix(Self.historyLimit)
+        let wanted = histories.sorted { $0.key < $1.key }.suffix(ArchiveListing.timelineLimit)
         return try await inParallel(Array(wanted)) { timeline, object -> ScannedTimeline? in
             if let known = byTimeline[timeline], known.lastModified == object.lastModified { return known }
             return try await history(timeline, object)

@@ -9,13 +9,13 @@ import Catalog
 
 /// Reads an archived timeline history file: plain, or compressed with any of WAL-G's methods (lz4 is its default).
 /// Encrypted ones can't be told from damaged ones, and neither is read.
-enum HistoryFile {
+package enum HistoryFile {
     /// The most bytes of a history file, compressed or not. It has some 50 bytes for each ancestor.
-    static let limit = 256 << 10
+    package static let limit = 256 << 10
 
     /// - Parameter key: where the file was; its extension tells of the compression, as it does for WAL-G.
     /// - Returns: the direct parent, and where it was left; `nil` when that can't be read.
-    static func parent(in bytes: [UInt8], key: String) -> (timeline: Int64, switchLSN: String)? {
+    package static func parent(in bytes: [UInt8], key: String) -> (timeline: Int64, switchLSN: String)? {
         for plain in [decompressed(bytes, key: key), bytes] {
             guard let plain, let text = String(validating: plain, as: UTF8.self) else { continue }
             if let parent = TimelineHistory.parent(in: text) { return parent }

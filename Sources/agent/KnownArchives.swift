@@ -2,15 +2,15 @@
 
 import Foundation
 import JSON
-import Resources
+package import Resources
 
 /// What the last scan found, as it is mounted: a folder of files `<name>.json`, each an `ArchiveListing`.
-enum KnownArchives {
+package enum KnownArchives {
     /// Larger than any ConfigMap.
     static let fileLimit = 2 << 20
 
     /// Never fails: an archive whose file is missing or can't be read is an unknown one, and is listed anew.
-    static func read(_ folder: String?) -> [RepositoryFolders.Archive: ArchiveListing] {
+    package static func read(_ folder: String?) -> [RepositoryFolders.Archive: ArchiveListing] {
         guard let folder, let names = try? FileManager.default.contentsOfDirectory(atPath: folder) else { return [:] }
         var known: [RepositoryFolders.Archive: ArchiveListing] = [:]
         // A mounted ConfigMap also has folders of its own, whose names begin with a dot.

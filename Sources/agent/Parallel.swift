@@ -4,7 +4,7 @@ import ObjectStore
 import Resources
 
 /// How many requests are on their way at once.
-let requestsAtOnce = 8
+package let requestsAtOnce = 8
 
 /// Does some work for each item, a few at a time and beginning with the first.
 /// - Returns: the results, in the order of the items.

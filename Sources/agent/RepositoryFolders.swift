@@ -7,7 +7,7 @@ import ObjectStore
 ///
 /// An archive is a folder with `<major>/basebackups_005/` or `<major>/wal_005/` in it. Folders are looked at level by
 /// level, so that what lies near the top is found whatever else is there.
-struct RepositoryFolders {
+package struct RepositoryFolders {
     /// Folders more than this below the prefix are not looked into.
     static let depthLimit = 6
     /// As many folders as are looked into.
@@ -16,11 +16,17 @@ struct RepositoryFolders {
     static let pageLimit = 20
     static let unversionedLimit = 10
 
-    struct Archive: Hashable, Comparable, Sendable {
-        var path: String
-        var major: Int
+    /// Where an archive lies, and of which major version it is.
+    package struct Archive: Hashable, Comparable, Sendable {
+        package var path: String
+        package var major: Int
 
-        static func < (left: Archive, right: Archive) -> Bool {
+        package init(path: String, major: Int) {
+            self.path = path
+            self.major = major
+        }
+
+        package static func < (left: Archive, right: Archive) -> Bool {
             (left.path, left.major) < (right.path, right.major)
         }
     }

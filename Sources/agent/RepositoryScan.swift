@@ -2,12 +2,12 @@
 
 import Frames
 import JSON
-import ObjectStore
-import Resources
-import Seams
+package import ObjectStore
+package import Resources
+package import Seams
 
 /// Looks at every archive below a prefix of a bucket and tells what is new there.
-struct RepositoryScan {
+package struct RepositoryScan {
     /// A result's room for listings, in bytes; the rest is for what else stands in it.
     static let listingRoom = ResultFrame.largestResult - (256 << 10)
     /// The most archives in one result.
@@ -20,8 +20,22 @@ struct RepositoryScan {
     /// What the last scan found.
     let known: [RepositoryFolders.Archive: ArchiveListing]
 
+    /// - Parameters:
+    ///   - attempt: the token that the result carries.
+    ///   - known: what the last scan found; empty to list everything anew.
+    package init(
+        store: ObjectStore, time: any Timekeeper, request: ScanRequest, attempt: String,
+        known: [RepositoryFolders.Archive: ArchiveListing]
+    ) {
+        self.store = store
+        self.time = time
+        self.request = request
+        self.attempt = attempt
+        self.known = known
+    }
+
     /// - Returns: always a result: what went wrong is its code.
-    func run() async -> RepositoryScanResult {
+    package func run() async -> RepositoryScanResult {
         let start = time.uptime
         var result = RepositoryScanResult(attempt: attempt, code: "OK")
         do {

@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Catalog
-import ObjectStore
-import Resources
-import Seams
+package import ObjectStore
+package import Resources
+package import Seams
 
 /// Looks at one archive in a bucket, for a run, and tells what is there.
-struct Scan {
+package struct Scan {
     let store: ObjectStore
     let time: any Timekeeper
     let request: ScanRequest
     let attempt: String
 
+    /// - Parameter attempt: the token that the result carries.
+    package init(store: ObjectStore, time: any Timekeeper, request: ScanRequest, attempt: String) {
+        self.store = store
+        self.time = time
+        self.request = request
+        self.attempt = attempt
+    }
+
     /// - Returns: always a result: what went wrong is its code.
-    func run() async -> ScanResult {
+    package func run() async -> ScanResult {
         do {
             return request.expectEmpty ? try await emptiness() : try await archive()
         } catch let error as ObjectStoreError {

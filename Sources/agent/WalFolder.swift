@@ -83,8 +83,12 @@ struct KnownTimeline {
         number < resumption && ranges.contains { $0.contains(number) }
     }
 
-    /// - Returns: `nil` when the ranges are not such as a scan reports.
+    /// More than any bucket holds: what is added to such a count still is one.
+    private static let counts: ClosedRange<Int64> = 0...(1 << 53)
+
+    /// - Returns: `nil` when the ranges or the counts are not such as a scan reports.
     static func read(_ listing: ArchiveListing) -> [Int64: KnownTimeline]? {
+        guard counts.contains(listing.objects), counts.contains(listing.busiestHour?.segments ?? 0) else { return nil }
         var timelines: [Int64: [NumberedRange]] = [:]
         for range in listing.ranges {
             guard let first = listing.geometry.segment(named: range.first),

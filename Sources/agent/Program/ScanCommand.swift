@@ -3,27 +3,7 @@
 import Curl
 import ObjectStore
 import Resources
-
-/// What a scan is asked for, from the command line.
-struct ScanRequest {
-    var bucket = ""
-    /// The archive without its major version; of a repository, the prefix that archives are looked for below. Without
-    /// slashes at either end.
-    var path = ""
-    var major: Int?
-    /// Only say whether anything lies below the path.
-    var expectEmpty = false
-    var comparing: SourceFingerprint?
-
-    /// Look at every archive below the path.
-    var isRepository = false
-    /// As many archives as are looked at.
-    var maxArchives = 100
-    /// A folder with what the last scan found.
-    var known: String?
-    /// List everything anew, and not only what came after the last scan.
-    var isFull = false
-}
+import Scanning
 
 /// Reads the scan's command line and environment (WAL-G's names for endpoint and credentials).
 enum ScanCommand {

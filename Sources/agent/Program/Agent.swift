@@ -6,6 +6,7 @@ import Frames
 import JSON
 import ObjectStore
 import Resources
+import Scanning
 
 /// The part of Reprise that reaches buckets: runs in Jobs in the tenant's namespace with that namespace's credentials,
 /// has no Kubernetes token, and answers with a framed result on standard output.

@@ -4,6 +4,7 @@
 # $REPRISE_RUN, and writes $REPRISE_RUN/kubeconfig. What already runs is left alone, so that a test can end one
 # component (kube-down.sh --only kube-apiserver) and have it back.
 #   WITH_SCHEDULER=0        no scheduler
+#   WITH_CONTROLLERS=0      no controller-manager: what is in the API stays as it was written
 #   APISERVER_EXTRA='...'   more flags for the API server, for instance --watch-cache=false
 #   KCM_EXTRA='...'         more flags for the controller-manager
 set -euo pipefail
@@ -99,11 +100,11 @@ make_storage_class() {
 }
 
 main() {
-  local began=$SECONDS has_controllers=1
+  local began=$SECONDS has_controllers=${WITH_CONTROLLERS:-1}
   need_command openssl
   need_command curl
   [ -x "$BIN/kube-apiserver" ] || fail "no kube-apiserver in $BIN" "hack/kube-build.sh makes one, once"
-  if [ ! -x "$BIN/kube-controller-manager" ]; then
+  if [ "$has_controllers" = 1 ] && [ ! -x "$BIN/kube-controller-manager" ]; then
     warn "no kube-controller-manager in $BIN: without it there is no garbage collection, no Jobs, no volumes"
     has_controllers=0
   fi
@@ -116,13 +117,13 @@ main() {
   fi
   wait_for 120 "the API server to be ready" kube/kube-apiserver api /readyz
   step "API server ready on port $(port kube-apiserver)"
-  if [ $has_controllers = 1 ]; then running kube kube-controller-manager || start_controller_manager; fi
+  if [ "$has_controllers" = 1 ]; then running kube kube-controller-manager || start_controller_manager; fi
   if [ "${WITH_SCHEDULER:-1}" = 1 ] && [ -x "$BIN/kube-scheduler" ]; then
     running kube kube-scheduler || start_scheduler
   fi
   wait_for 30 "a write to succeed" kube/kube-apiserver write_works
   make_storage_class
-  if [ $has_controllers = 1 ]; then
+  if [ "$has_controllers" = 1 ]; then
     wait_for 60 "the controllers to make the default ServiceAccount" kube/kube-controller-manager controllers_work
   fi
   # only now: whoever waits for this file finds a cluster that works

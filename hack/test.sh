@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # All tests, on a machine on which nothing is prepared but Swift: set-up, checks and unit tests, integration tests on a
-# real API server, and, as root, end-to-end tests on a real node. Stops at the first tier that fails.
+# real API server, the model of it beside one, and, as root, end-to-end tests on a real node. Stops at the first tier
+# that fails.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -22,6 +23,7 @@ tier() { # NAME COMMAND...
 tier set-up "$HACK_DIR/setup.sh"
 tier check "$HACK_DIR/check.sh"
 tier integration "$HACK_DIR/test-integration.sh"
+tier conformance "$HACK_DIR/test-conformance.sh"
 if [ "$(id -u)" = 0 ]; then
   tier end-to-end "$HACK_DIR/test-e2e.sh"
 else

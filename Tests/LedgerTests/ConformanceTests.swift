@@ -27,7 +27,8 @@ import Testing
         mutating func chance(_ percent: UInt64) -> Bool { next() % 100 < percent }
     }
 
-    @Test(arguments: [1, 2, 3] as [UInt64])
+    /// 4 x 600 calls: inserts, changes, no changes, epochs, the unique indexes, the triggers, CHECKs and the audit.
+    @Test(arguments: [1, 2, 3, 4] as [UInt64])
     func sameCallsSameAnswers(_ seed: UInt64) async throws {
         let database = try TestDatabase()
         let store = ModelLedgerStore()
@@ -48,6 +49,7 @@ import Testing
             }
         }
         #expect(codes.isSuperset(of: ["ok", "busy", "terminalRow", "fenced", "invalid"]), "\(codes)")
+        #expect(try await Self.audited(database) == Self.audited(store))
         #expect(try await database.sql("SELECT 1 FROM reprise.audit_breaks").isEmpty)
     }
 
@@ -58,17 +60,29 @@ import Testing
     }
 
     private static func answer(_ ledger: any RunLedger, _ entry: LedgerEntry, _ epoch: Int64) async -> Reply {
-        do {
-            _ = try await ledger.record(entry, epoch: epoch)
-        } catch {
-            return Reply(code: (error as? LedgerError)?.code.rawValue ?? "\(error)")
+        var code = "ok"
+        do { _ = try await ledger.record(entry, epoch: epoch) } catch {
+            code = (error as? LedgerError)?.code.rawValue ?? "\(error)"
         }
-        // Read back: what was answered and what is there are the same.
+        // Read back: what was answered and what is there are the same; a refusal has changed nothing.
         var row = try? await ledger.run(uid: entry.runUID)
         let hasAudit = row?.auditHead != nil
         row?.auditHead = nil
         row?.id = ""
-        return Reply(code: "ok", row: row, hasAudit: hasAudit)
+        return Reply(code: code, row: row, hasAudit: hasAudit)
+    }
+
+    /// Who did what in which attempt, of all runs.
+    private static func audited(_ store: ModelLedgerStore) -> [String] {
+        store.runs.flatMap { key, _ in
+            store.audit(key).map { "\(key.cluster)/\(key.run)/\($0.operation.rawValue)/\($0.attempt)" }
+        }.sorted()
+    }
+
+    private static func audited(_ database: TestDatabase) async throws -> [String] {
+        try await database.sql(
+            "SELECT cluster_uid || '/' || run_uid || '/' || operation || '/' || attempt AS x FROM reprise.restore_audit"
+        ).compactMap { try $0.value("x") }.sorted()
     }
 
     private static func entry(_ numbers: inout Numbers) -> LedgerEntry {

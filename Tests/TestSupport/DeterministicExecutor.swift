@@ -28,14 +28,29 @@ package enum Standstill: Equatable, Sendable {
 /// The ready list and the virtual clock of one world.
 package final class Scheduler: @unchecked Sendable {
     /// Names an event, to cancel it.
-    package struct EventID: Hashable, Sendable { fileprivate var number: UInt64 }
+    package struct EventID: Hashable, Sendable {
+        fileprivate var number: UInt64
+        fileprivate var slot: Int
+    }
 
+    /// What an event does; its moment stands in the heap.
     private struct Event {
-        var at: Int64
-        var id: EventID
+        /// 0: nothing is set here, or it was cancelled.
+        var number: UInt64
         var label: String
         var isHeartbeat: Bool
         var action: () -> Void
+    }
+
+    /// When an event comes. One whose slot has another number by now was cancelled.
+    private struct Moment {
+        var at: Int64
+        var number: UInt64
+        var slot: Int
+
+        static func < (left: Moment, right: Moment) -> Bool {
+            left.at != right.at ? left.at < right.at : left.number < right.number
+        }
     }
 
     private struct Ready {
@@ -48,24 +63,31 @@ package final class Scheduler: @unchecked Sendable {
     /// The wall clock when the uptime was 0.
     package let epoch: Timestamp
     package private(set) var now: Int64 = 0
+    /// Time that the clocks show and that nobody has lived through.
+    private var skipped: Int64 = 0
     package private(set) var jobs: UInt64 = 0
     /// Jobs that came from another thread than the test's.
     package var foreign: Int { foreigners.withLock { $0 } }
     private var jobsAtThisMoment = 0
     private var random: SplitMix
-    private var events: [Event] = []
+    /// A binary heap.
+    private var moments: [Moment] = []
+    private var slots: [Event] = []
+    private var freeSlots: [Int] = []
     private var serial: UInt64 = 0
     private let thread = pthread_self()
     private let ready = Mutex<[Ready]>([])
     private let foreigners = Mutex(0)
+    /// How many executors are frozen.
+    fileprivate var frozen = 0
 
     package init(seed: UInt64, epoch: Timestamp = Timestamp(seconds: 1_780_272_000)) {
         self.epoch = epoch
         random = SplitMix(state: keyedHash(seed, "schedule", 0))
     }
 
-    package var uptime: Uptime { Uptime(milliseconds: now) }
-    package var wall: Timestamp { Timestamp(microseconds: epoch.microseconds + now * 1_000) }
+    package var uptime: Uptime { Uptime(milliseconds: now + skipped) }
+    package var wall: Timestamp { Timestamp(microseconds: epoch.microseconds + (now + skipped) * 1_000) }
 
     // MARK: Events
 
@@ -76,19 +98,91 @@ package final class Scheduler: @unchecked Sendable {
         _ milliseconds: Int64, _ label: String, isHeartbeat: Bool = false, _ action: @escaping () -> Void
     ) -> EventID {
         serial += 1
-        let at = now + max(0, milliseconds)
-        let event = Event(
-            at: at, id: EventID(number: serial), label: label, isHeartbeat: isHeartbeat, action: action)
-        var index = events.count
-        while index > 0, events[index - 1].at > at { index -= 1 }
-        events.insert(event, at: index)
-        return event.id
+        let event = Event(number: serial, label: label, isHeartbeat: isHeartbeat, action: action)
+        let slot: Int
+        if let free = freeSlots.popLast() {
+            slot = free
+            slots[slot] = event
+        } else {
+            slot = slots.count
+            slots.append(event)
+        }
+        moments.append(Moment(at: now + max(0, milliseconds), number: serial, slot: slot))
+        rise()
+        return EventID(number: serial, slot: slot)
     }
 
-    package func cancel(_ id: EventID) { events.removeAll { $0.id == id } }
+    package func cancel(_ id: EventID) {
+        guard id.slot < slots.count, slots[id.slot].number == id.number else { return }
+        vacate(id.slot)
+        // Those that are cancelled wait for their moment; they must not become the most.
+        if moments.count > 64, moments.count > 2 * (slots.count - freeSlots.count) { sweep() }
+    }
 
     /// What is still to come, but for heartbeats: label and moment.
-    package var pending: [String] { events.filter { !$0.isHeartbeat }.map { "\($0.label) at \($0.at)" } }
+    package var pending: [String] {
+        moments.filter { isSet($0) && !slots[$0.slot].isHeartbeat }.sorted(by: <)
+            .map { "\(slots[$0.slot].label) at \($0.at)" }
+    }
+
+    /// Forgets everything that is still to come.
+    package func end() {
+        moments = []
+        slots = []
+        freeSlots = []
+    }
+
+    private func isSet(_ moment: Moment) -> Bool { slots[moment.slot].number == moment.number }
+
+    /// The next event that was not cancelled.
+    private func nextMoment() -> Moment? {
+        while let first = moments.first {
+            if isSet(first) { return first }
+            removeFirst()
+        }
+        return nil
+    }
+
+    private func perform(_ moment: Moment) {
+        removeFirst()
+        let action = slots[moment.slot].action
+        vacate(moment.slot)
+        action()
+    }
+
+    private func vacate(_ slot: Int) {
+        slots[slot] = Event(number: 0, label: "", isHeartbeat: true, action: {})
+        freeSlots.append(slot)
+    }
+
+    private func sweep() {
+        moments = moments.filter(isSet)
+        // A sorted array is a heap.
+        moments.sort(by: <)
+    }
+
+    private func rise() {
+        var child = moments.count - 1
+        while child > 0, moments[child] < moments[(child - 1) / 2] {
+            moments.swapAt(child, (child - 1) / 2)
+            child = (child - 1) / 2
+        }
+    }
+
+    private func removeFirst() {
+        let last = moments.removeLast()
+        if moments.isEmpty { return }
+        moments[0] = last
+        var parent = 0
+        while true {
+            var least = 2 * parent + 1
+            if least >= moments.count { return }
+            if least + 1 < moments.count, moments[least + 1] < moments[least] { least += 1 }
+            guard moments[least] < moments[parent] else { return }
+            moments.swapAt(parent, least)
+            parent = least
+        }
+    }
 
     // MARK: Jobs
 
@@ -109,7 +203,7 @@ package final class Scheduler: @unchecked Sendable {
                 if jobsAtThisMoment > livelockLimit { return .livelock }
                 perform(next)
             } else {
-                guard let event = events.first else { return .deadlock }
+                guard let event = nextMoment() else { return .deadlock }
                 guard event.at <= moment else {
                     now = max(now, moment)
                     return .moment
@@ -118,11 +212,13 @@ package final class Scheduler: @unchecked Sendable {
                     now = event.at
                     jobsAtThisMoment = 0
                 }
-                events.removeFirst()
-                event.action()
+                perform(event)
             }
         }
     }
+
+    /// Lets so many milliseconds go by in which nothing happens: what was to come comes as much later.
+    package func skip(_ milliseconds: Int64) { skipped += milliseconds }
 
     /// Runs the jobs of one executor alone until it has none, without letting time pass.
     package func drain(_ executor: DeterministicExecutor) {
@@ -136,22 +232,27 @@ package final class Scheduler: @unchecked Sendable {
 
     private func takeReady(of executor: DeterministicExecutor?) -> Ready? {
         ready.withLock { list in
+            if executor == nil, frozen == 0 {
+                return list.isEmpty ? nil : list.remove(at: choice(of: list.count))
+            }
             let places = list.indices.filter { index in
                 if let executor { return list[index].executor === executor }
                 return !list[index].executor.isFrozen
             }
-            guard !places.isEmpty else { return nil }
-            let choice = places.count == 1 ? 0 : Int(random.next() % UInt64(places.count))
-            return list.remove(at: places[choice])
+            return places.isEmpty ? nil : list.remove(at: places[choice(of: places.count)])
         }
     }
+
+    private func choice(of count: Int) -> Int { count == 1 ? 0 : Int(random.next() % UInt64(count)) }
 }
 
 /// Where the tasks of one incarnation run.
 package final class DeterministicExecutor: TaskExecutor, @unchecked Sendable {
     private let scheduler: Scheduler
     /// While frozen, its jobs wait; timers and answers reach it all the same.
-    package var isFrozen = false
+    package var isFrozen = false {
+        didSet { if isFrozen != oldValue { scheduler.frozen += isFrozen ? 1 : -1 } }
+    }
 
     package init(_ scheduler: Scheduler) { self.scheduler = scheduler }
 
@@ -209,8 +310,14 @@ package struct SplitMix: RandomNumberGenerator, Sendable {
 
 /// A draw that depends on nothing but its key: one more draw elsewhere changes no other.
 package func keyedHash(_ seed: UInt64, _ purpose: String, _ number: UInt64) -> UInt64 {
+    var purpose = purpose
+    return purpose.withUTF8 { keyedHash(seed, $0, number) }
+}
+
+/// The same of a text's bytes.
+package func keyedHash(_ seed: UInt64, _ text: UnsafeBufferPointer<UInt8>, _ number: UInt64) -> UInt64 {
     var value: UInt64 = 0xcbf2_9ce4_8422_2325 ^ seed
-    for byte in purpose.utf8 { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+    for byte in text { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
     var mix = SplitMix(state: value ^ (number &* 0xD6E8_FEB8_6659_FD93))
     return mix.next()
 }

@@ -21,16 +21,23 @@ extension JSONValue {
 
     /// Sets a value, with the objects on the way; `nil` removes it.
     package mutating func set(_ path: [String], _ new: JSONValue?) {
+        set(path[...], new)
+    }
+
+    private mutating func set(_ path: ArraySlice<String>, _ new: JSONValue?) {
         guard let key = path.first else { return }
-        var object = self.object ?? JSONObject()
+        var object = JSONObject()
+        if case .object(let present) = self { object = present }
+        // There must be no second reference while it is changed, or all of it is copied.
+        self = .null
+        defer { self = .object(object) }
         if path.count == 1 {
             object[key] = new
-        } else if new != nil || object[key] != nil {
-            var child = object[key] ?? .object(JSONObject())
-            child.set(Array(path.dropFirst()), new)
+        } else if object.change(key, { $0.set(path.dropFirst(), new) }) == nil, new != nil {
+            var child = JSONValue.object(JSONObject())
+            child.set(path.dropFirst(), new)
             object[key] = child
         }
-        self = .object(object)
     }
 
     /// A map of texts (labels).
@@ -78,15 +85,19 @@ package func strategicallyPatched(_ target: JSONValue, _ patch: JSONValue) -> JS
     for member in changes.members {
         if member.value == .null {
             result[member.key] = nil
-        } else if let key = mergeKeys[member.key], let entries = member.value.array,
+        } else if let entries = member.value.array, let key = mergeKey(member.key, entries),
             entries.allSatisfy({ $0.object != nil })
         {
             result[member.key] = .array(mergedList(result[member.key]?.array ?? [], entries, by: key))
         } else if member.key == "finalizers", let entries = member.value.array {
             let present = result[member.key]?.array ?? []
-            result[member.key] = .array(present + entries.filter { !present.contains($0) })
+            let merged = present + entries.filter { !present.contains($0) }
+            result[member.key] = .array(ordered(merged, like: entries, then: present) { $0 })
+        } else if let present = result[member.key] {
+            result[member.key] = strategicallyPatched(present, member.value)
         } else {
-            result[member.key] = strategicallyPatched(result[member.key] ?? .null, member.value)
+            // As it stands: a null in it is no deletion.
+            result[member.key] = member.value
         }
     }
     return .object(result)
@@ -96,6 +107,12 @@ private let mergeKeys = [
     "containers": "name", "initContainers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath",
     "ports": "containerPort", "imagePullSecrets": "name", "conditions": "type", "ownerReferences": "uid",
 ]
+
+private func mergeKey(_ name: String, _ entries: [JSONValue]) -> String? {
+    // Those of a Service are merged by another name.
+    if name == "ports", entries.first?["containerPort"] == nil { return "port" }
+    return mergeKeys[name]
+}
 
 private func mergedList(_ list: [JSONValue], _ entries: [JSONValue], by key: String) -> [JSONValue] {
     var result = list
@@ -109,5 +126,28 @@ private func mergedList(_ list: [JSONValue], _ entries: [JSONValue], by key: Str
             result.append(strategicallyPatched(.object(JSONObject()), entry))
         }
     }
-    return result
+    return ordered(result, like: entries, then: list) { $0[key] ?? .null }
+}
+
+/// The order of a merged list: what the patch names stands in the patch's order, the rest in the old one, and a rest item
+/// comes before a named one only where it did before.
+private func ordered(
+    _ merged: [JSONValue], like patch: [JSONValue], then old: [JSONValue], by identity: (JSONValue) -> JSONValue
+) -> [JSONValue] {
+    func place(_ item: JSONValue, in list: [JSONValue]) -> Int? {
+        list.firstIndex { identity($0) == identity(item) }
+    }
+    var named = merged.filter { place($0, in: patch) != nil }
+    named.sort { place($0, in: patch) ?? 0 < place($1, in: patch) ?? 0 }
+    var (rest, result) = (merged.filter { place($0, in: patch) == nil }[...], [JSONValue]())
+    var left = named[...]
+    while let item = left.first {
+        if let other = rest.first, let before = place(other, in: old), let after = place(item, in: old), before < after
+        {
+            result.append(rest.removeFirst())
+        } else {
+            result.append(left.removeFirst())
+        }
+    }
+    return result + rest
 }

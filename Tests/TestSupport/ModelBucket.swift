@@ -26,6 +26,10 @@ package final class ModelStores: @unchecked Sendable {
         package var written: Timestamp
         package var bytes: Int64
         package var problem: String?
+        /// What `postgresql.auto.conf` in it says: settings that the source was left with.
+        package var settings: [String: String] = [:]
+        /// The run that took it, as its user data says.
+        package var mark: String?
 
         package init(name: String, startLSN: String, written: Timestamp, bytes: Int64 = 4 << 30) {
             self.name = name
@@ -45,6 +49,21 @@ package final class ModelStores: @unchecked Sendable {
         package var rows: [String]
         /// When those of them were committed that are not as old as the first backup.
         package var commits: [String: Timestamp]
+        /// The first segment that is missing, and when the one before it was written.
+        package var gap: Gap?
+        /// The UID of the claim whose service archives here; `nil` for one outside of the story.
+        package var owner: String?
+        /// Other database systems that have archived into it.
+        package var strangers: Set<String> = []
+
+        /// A segment that is not there any more.
+        package struct Gap: Equatable, Sendable {
+            package var segment: Int64
+            package var after: Timestamp
+        }
+
+        /// The one that `LATEST` names: the newest by the store's clock.
+        package var latest: Backup? { backups.max { ($0.written, $0.name) < ($1.written, $1.name) } }
 
         /// What a server has that begins with a backup and replays up to a moment. It can't have less than the backup,
         /// however early the moment is: that is the trap.
@@ -73,19 +92,43 @@ package final class ModelStores: @unchecked Sendable {
     package private(set) var puts: [Put] = []
     /// Access keys with the buckets that they open; `true`: for writing too.
     package var keys: [String: (secret: String, buckets: [String: Bool])] = [:]
+    /// Endpoints that nobody gets to.
     package var unreachable: Set<String> = []
+    /// Buckets that nobody gets to.
+    package var unreachableBuckets: Set<String> = []
+    /// Access keys that are no longer accepted.
+    package var revoked: Set<String> = []
+    /// How far the store's clock is ahead, in seconds.
+    package var clockStep: Int64 = 0
     private let scheduler: Scheduler
 
     package init(_ scheduler: Scheduler) { self.scheduler = scheduler }
 
     /// The store's clock.
-    package var wall: Timestamp { scheduler.wall }
+    package var wall: Timestamp { scheduler.wall.adding(seconds: clockStep) }
 
     package func addBucket(_ name: String) { objects[name] = objects[name] ?? [:] }
 
     package func put(_ bucket: String, _ key: String, size: Int64 = 1 << 20, by writer: String) {
-        objects[bucket, default: [:]][key] = Object(key: key, modified: scheduler.wall.wholeSecond, size: size)
+        objects[bucket, default: [:]][key] = Object(key: key, modified: wall.wholeSecond, size: size)
         puts.append(Put(bucket: bucket, key: key, by: writer, at: scheduler.now))
+    }
+
+    /// What somebody outside of the story does to a bucket.
+    func set(_ bucket: String, _ key: String, _ object: Object?) { objects[bucket, default: [:]][key] = object }
+
+    /// What was written below `bucket/prefix` in the course of the story, the source's own writes left out.
+    package func puts(below place: String) -> [Put] {
+        puts.filter { put in
+            let name = "\(put.bucket)/\(put.key)"
+            return name == place || name.hasPrefix(place.hasSuffix("/") ? place : "\(place)/")
+        }
+    }
+
+    /// The rows that a restore to the latest moment from an archive leads to now; `nil` when it can't be restored.
+    package func restored(_ place: String) -> [String]? {
+        guard let archive = archives[place], let backup = archive.latest else { return nil }
+        return archive.replayed(from: backup, upTo: nil).rows
     }
 
     /// Puts an archive and everything that lies in it there, as it was before the story begins.
@@ -116,8 +159,11 @@ package final class ModelStores: @unchecked Sendable {
 
     /// Why a caller with this environment may not use a bucket; as `agent scan` says it.
     package func refusal(_ environment: [String: String], bucket: String, writing: Bool) -> String? {
-        if unreachable.contains(environment["AWS_ENDPOINT"] ?? "") { return "Unreachable" }
-        guard let key = keys[environment["AWS_ACCESS_KEY_ID"] ?? ""],
+        if unreachable.contains(environment["AWS_ENDPOINT"] ?? "") || unreachableBuckets.contains(bucket) {
+            return "Unreachable"
+        }
+        guard !revoked.contains(environment["AWS_ACCESS_KEY_ID"] ?? ""),
+            let key = keys[environment["AWS_ACCESS_KEY_ID"] ?? ""],
             key.secret == environment["AWS_SECRET_ACCESS_KEY"]
         else { return "WrongCredentials" }
         guard objects[bucket] != nil else { return "BucketNotFound" }
@@ -135,36 +181,4 @@ package final class ModelStores: @unchecked Sendable {
         }
         return SourceFingerprint(keys: Int64(objects.count), digest: digits.joined(), at: moment)
     }
-}
-
-/// What is on a volume.
-package struct ModelVolume: Equatable, Sendable {
-    package struct Cluster: Equatable, Sendable {
-        package var systemIdentifier: String
-        package var timeline: Int64
-        /// Of the base backup that it was made from; `nil` after initdb.
-        package var backupStartLSN: String?
-        package var rows: [String]
-        /// What PostgreSQL wrote into the timeline's history when it was promoted.
-        package var endedAt = "no recovery target specified"
-        package var password: String
-        package var isSealed = false
-    }
-
-    /// A base backup with recovery settings, not replayed yet.
-    package struct Staged: Equatable, Sendable {
-        package var place: String
-        package var backup: ModelStores.Backup
-        package var target: Timestamp?
-        package var isImmediate: Bool
-    }
-
-    /// `nil`: empty.
-    package var cluster: Cluster?
-    /// What an init container has put there, until a server has replayed it.
-    package var staged: Staged?
-    /// UIDs of the pods that write to it now.
-    package var writers: Set<String> = []
-
-    package init() {}
 }

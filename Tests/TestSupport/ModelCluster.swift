@@ -3,19 +3,32 @@
 import JSON
 import Resources
 
-/// Kubernetes' own controllers as event closures: StatefulSets, Jobs, garbage collection, claim protection.
+/// Kubernetes' own controllers as event closures: StatefulSets, Jobs, namespaces, nodes, garbage collection, claim
+/// protection.
 package final class ModelCluster: @unchecked Sendable {
     package let api: ModelAPI
     package let kubelet: ModelKubelet
-    private let scheduler: Scheduler
-    private let wire: ModelWire
+    /// The minor version whose habits the controllers have. Up to 25 a deleted pod of a Job is replaced, from 26 on it
+    /// counts as failed; from 31 on a Job first says that it will end, and that it has ended when its pods have.
+    package var minor = 20
+    /// Why controllers can't make pods in a namespace: a quota, an admission webhook.
+    package var podRefusals: [String: String] = [:]
+    /// What was done to the world, in words, with the moments.
+    package internal(set) var happened: [String] = []
+    let scheduler: Scheduler
+    let wire: ModelWire
     private var due: Set<String> = []
+    /// How often in a row something has failed.
+    private var failures: [String: Int64] = [:]
+    private var jobs: ModelJobs?
+    private var events: UInt64 = 0
 
     package init(_ api: ModelAPI, _ wire: ModelWire, _ stores: ModelStores) {
         self.api = api
         self.wire = wire
         scheduler = api.scheduler
         kubelet = ModelKubelet(api, wire, stores)
+        jobs = ModelJobs(self)
         api.observers.append { [unowned self] change in hear(change) }
         api.logs = { [unowned self] pod, container in kubelet.log(of: pod, container) }
     }
@@ -23,188 +36,192 @@ package final class ModelCluster: @unchecked Sendable {
     private func hear(_ change: ModelAPI.Change) {
         let key = change.key
         switch key.kind {
-        case .statefulSets: soon("sts", key) { self.statefulSet(key) }
-        case .jobs: soon("job", key) { self.job(key) }
-        case .pods:
-            kubelet.hear(change)
-            for owner in change.object.items("metadata", "ownerReferences") {
-                let name = owner.text("name") ?? ""
-                if owner["kind"] == "StatefulSet" {
-                    let set = ModelKey(.statefulSets, key.namespace, name)
-                    soon("sts", set) { self.statefulSet(set) }
-                } else {
-                    let job = ModelKey(.jobs, key.namespace, name)
-                    soon("job", job) { self.job(job) }
-                }
-            }
-            if change.kind == .deleted {
-                for (claim, _) in api.all(.claims, in: key.namespace) {
-                    soon("protect", claim) { self.protect(claim) }
-                }
-            }
+        case .statefulSets: statefulSet(key)
+        case .jobs: job(key)
+        case .pods: pod(change)
         case .claims:
             if change.kind == .deleted {
                 kubelet.forgetVolume(change.object.text("metadata", "uid") ?? "")
-            } else {
-                soon("protect", key) { self.protect(key) }
+            } else if change.object[path: ["metadata", "deletionTimestamp"]] != nil {
+                protect(key)
             }
+        case .namespaces: namespace(key)
         default: break
         }
-        if change.kind == .deleted, let uid = change.object.text("metadata", "uid") {
-            scheduler.after(30 + wire.draw("gc", below: 100), "gc of \(key)") { self.collect(uid) }
+        if change.kind != .deleted, ModelGarbage.isWaitedFor(change.object) {
+            soon("garbage", key) { ModelGarbage(self.api).sync(key) }
+        }
+        if change.kind == .deleted {
+            if let uid = change.object.text("metadata", "uid"), !api.index.owned(by: uid).isEmpty {
+                scheduler.after(30 + wire.draw("gc", below: 100), "gc of \(key)") { self.collect(uid) }
+            }
+        } else if change.before?[path: ["metadata", "ownerReferences"]]
+            != change.object[path: ["metadata", "ownerReferences"]]
+        {
+            examine(key, change.object)
         }
     }
 
-    private func soon(_ what: String, _ key: ModelKey, _ action: @escaping () -> Void) {
+    private func pod(_ change: ModelAPI.Change) {
+        let key = change.key
+        kubelet.hear(change)
+        let owners = change.object.items("metadata", "ownerReferences")
+        for owner in owners {
+            let name = owner.text("name") ?? ""
+            switch owner.text("kind") {
+            case "StatefulSet": statefulSet(ModelKey(.statefulSets, key.namespace, name))
+            case "Job": job(ModelKey(.jobs, key.namespace, name))
+            default: break
+            }
+        }
+        if change.before?[path: ["metadata", "ownerReferences"]] != nil || owners.isEmpty, change.kind != .deleted {
+            // A StatefulSet may have to take it, or to give it up.
+            for set in api.index.keys(of: .statefulSets, in: key.namespace)
+            where ModelStatefulSets.ordinal(of: key.name, in: set.name) != nil { statefulSet(set) }
+        }
+        if change.kind == .deleted || ["Succeeded", "Failed"].contains(change.object.text("status", "phase")) {
+            for volume in change.object.items("spec", "volumes") {
+                guard let claim = volume.text("persistentVolumeClaim", "claimName") else { continue }
+                protect(ModelKey(.claims, key.namespace, claim))
+            }
+        }
+    }
+
+    // MARK: The queues
+
+    private func statefulSet(_ key: ModelKey) {
+        soon("sts", key) { ModelStatefulSets(self).sync(key) }
+    }
+
+    private func job(_ key: ModelKey) {
+        soon("job", key) { [self] in jobs?.sync(key) ?? true }
+    }
+
+    /// The Job again, when something of it is due.
+    func job(_ key: ModelKey, after milliseconds: Int64) {
+        scheduler.after(milliseconds, "due: \(key)") { self.job(key) }
+    }
+
+    private func namespace(_ key: ModelKey) {
+        guard api[key]?[path: ["metadata", "deletionTimestamp"]] != nil else { return }
+        soon("namespace", key) { ModelNamespaces(self).sync(key) }
+    }
+
+    private func protect(_ key: ModelKey) {
+        guard api[key]?[path: ["metadata", "deletionTimestamp"]] != nil else { return }
+        soon("protect", key) { self.release(key) }
+    }
+
+    /// - Parameter action: Returns whether it succeeded; otherwise it comes again, each time later.
+    private func soon(_ what: String, _ key: ModelKey, _ action: @escaping () -> Bool) {
         let mark = "\(what) \(key)"
         guard due.insert(mark).inserted else { return }
         scheduler.after(5 + wire.draw("controller/\(what)", below: 40), mark) { [self] in
             due.remove(mark)
-            api.acting(as: "controller-manager") { action() }
+            perform(what, mark, key, action)
         }
     }
 
-    // MARK: StatefulSets
-
-    private func statefulSet(_ key: ModelKey) {
-        guard let set = api[key], set[path: ["metadata", "deletionTimestamp"]] == nil else { return }
-        let podKey = ModelKey(.pods, key.namespace, "\(key.name)-0")
-        let pod = api[podKey]
-        let replicas = set.integer("spec", "replicas") ?? 1
-        let uid = set.text("metadata", "uid")
-        let isMine = pod?.items("metadata", "ownerReferences").contains { $0.text("uid") == uid } ?? false
-        let revision = Self.revision(set)
-        if replicas > 0 {
-            makeClaims(set, key)
-            if pod == nil {
-                makePod(set, podKey, revision)
-            } else if isMine, let pod, pod[path: ["metadata", "deletionTimestamp"]] == nil,
-                pod.text("metadata", "labels", "controller-revision-hash") != revision
-            {
-                api.delete(podKey)
-            }
-        } else if isMine, pod?[path: ["metadata", "deletionTimestamp"]] == nil {
-            api.delete(podKey)
-        }
-        let now = api[podKey]
-        let isThere = now?.items("metadata", "ownerReferences").contains { $0.text("uid") == uid } ?? false
-        api.change(key) { object in
-            object.set(
-                ["status", "observedGeneration"], object[path: ["metadata", "generation"]])
-            object.set(["status", "replicas"], .integer(isThere ? 1 : 0))
-            let ready: JSONValue? = isThere && now.map(Self.isReady) == true ? .integer(1) : .none
-            object.set(["status", "readyReplicas"], ready)
+    private func perform(_ what: String, _ mark: String, _ key: ModelKey, _ action: @escaping () -> Bool) {
+        if api.acting(as: "controller-manager", action) {
+            failures[mark] = nil
+        } else {
+            let count = failures[mark, default: 0]
+            failures[mark] = count + 1
+            scheduler.after(min(100 << min(count, 10), 60_000), "retry of \(mark)") { self.soon(what, key, action) }
         }
     }
 
-    private static func isReady(_ pod: JSONValue) -> Bool {
-        pod.items("status", "conditions").contains { $0["type"] == "Ready" && $0["status"] == "True" }
-    }
+    // MARK: What several controllers do
 
-    private static func revision(_ set: JSONValue) -> String {
-        let text = String(decoding: set[path: ["spec", "template"]]?.bytes ?? [], as: UTF8.self)
-        return "rev-\(String(keyedHash(0, text, 0) % 0xFFFF_FFFF, radix: 16))"
-    }
-
-    private func makeClaims(_ set: JSONValue, _ key: ModelKey) {
-        for template in set.items("spec", "volumeClaimTemplates") {
-            let name = "\(template.text("metadata", "name") ?? "")-\(key.name)-0"
-            let labels = (template[path: ["metadata", "labels"]]?.texts ?? [:]).merging(
-                set[path: ["spec", "selector", "matchLabels"]]?.texts ?? [:]
-            ) { _, selector in selector }
-            var claim: JSONValue = ["metadata": ["name": .string(name), "labels": JSONValue(texts: labels)]]
-            claim.set(["spec"], template["spec"])
-            _ = try? api.create(ModelKey(.claims, key.namespace, name), claim)
-        }
-    }
-
-    private func makePod(_ set: JSONValue, _ key: ModelKey, _ revision: String) {
-        var pod = set[path: ["spec", "template"]] ?? [:]
-        pod.set(["metadata", "name"], .string(key.name))
-        pod.set(["metadata", "labels", "controller-revision-hash"], .string(revision))
-        pod.set(["metadata", "labels", "statefulset.kubernetes.io/pod-name"], .string(key.name))
-        pod.set(["metadata", "ownerReferences"], .array([Self.owner(set)]))
-        var volumes = pod.items("spec", "volumes")
-        for template in set.items("spec", "volumeClaimTemplates") {
-            let name = template.text("metadata", "name") ?? ""
-            let claim = "\(name)-\(set.text("metadata", "name") ?? "")-0"
-            volumes.append(["name": .string(name), "persistentVolumeClaim": ["claimName": .string(claim)]])
-        }
-        pod.set(["spec", "volumes"], .array(volumes))
-        _ = try? api.create(key, pod)
-    }
-
-    private static func owner(_ object: JSONValue) -> JSONValue {
+    /// The reference that a controller puts on what it makes.
+    static func owner(_ object: JSONValue) -> JSONValue {
         [
             "apiVersion": object["apiVersion"] ?? "", "kind": object["kind"] ?? "",
             "name": .string(object.text("metadata", "name") ?? ""),
-            "uid": .string(object.text("metadata", "uid") ?? ""), "controller": true,
+            "uid": .string(object.text("metadata", "uid") ?? ""), "controller": true, "blockOwnerDeletion": true,
         ]
     }
 
-    // MARK: Jobs
-
-    private func job(_ key: ModelKey) {
-        guard let job = api[key], job[path: ["metadata", "deletionTimestamp"]] == nil else { return }
-        if !job.items("status", "conditions").isEmpty { return }
-        let uid = job.text("metadata", "uid") ?? ""
-        let pods = api.all(.pods, in: key.namespace).filter { pod in
-            pod.object.items("metadata", "ownerReferences").contains { $0.text("uid") == uid }
+    /// Makes a pod, unless it is refused; a refusal is told in an event about the owner.
+    func createPod(_ key: ModelKey, _ pod: JSONValue, for owner: JSONValue) -> Bool {
+        let why: String
+        if let refusal = podRefusals[key.namespace] {
+            why = "pods \"\(owner.text("metadata", "name") ?? "")-\" is forbidden: \(refusal)"
+        } else {
+            do {
+                _ = try api.create(key, pod)
+                return true
+            } catch { why = (error as? ModelRefusal)?.message ?? "\(error)" }
         }
-        if let ended = pods.first(where: { ["Succeeded", "Failed"].contains($0.object.text("status", "phase")) }) {
-            finish(key, succeeded: ended.object.text("status", "phase") == "Succeeded")
-        } else if pods.isEmpty {
-            let tail = String(keyedHash(0, uid, UInt64(wire.draw("job pod/\(key.name)", below: 1 << 30))), radix: 36)
-            var pod = job[path: ["spec", "template"]] ?? [:]
-            let name = "\(key.name)-\(tail.prefix(5))"
-            pod.set(["metadata", "name"], .string(name))
-            pod.set(["metadata", "labels", "job-name"], .string(key.name))
-            pod.set(["metadata", "labels", "controller-uid"], .string(uid))
-            pod.set(["metadata", "ownerReferences"], .array([Self.owner(job)]))
-            _ = try? api.create(ModelKey(.pods, key.namespace, name), pod)
-            api.change(key) { $0.set(["status", "active"], 1) }
-        }
+        tell(owner, in: key.namespace, "FailedCreate", "Error creating: \(why)")
+        return false
     }
 
-    private func finish(_ key: ModelKey, succeeded: Bool) {
-        api.change(key) { job in
-            job.set(["status", "active"], nil)
-            job.set(["status", succeeded ? "succeeded" : "failed"], 1)
-            var condition: JSONValue = ["type": .string(succeeded ? "Complete" : "Failed"), "status": "True"]
-            if !succeeded {
-                condition.set(["reason"], "BackoffLimitExceeded")
-                condition.set(["message"], "Job has reached the specified backoff limit")
-            }
-            job.set(["status", "conditions"], .array([condition]))
-        }
+    /// An event about an object, once for each text.
+    func tell(_ object: JSONValue, in namespace: String, _ reason: String, _ message: String) {
+        let uid = object.text("metadata", "uid") ?? ""
+        let name =
+            "\(object.text("metadata", "name") ?? "").\(String(keyedHash(0, uid + reason + message, 0), radix: 16))"
+        let key = ModelKey(.events, namespace, name)
+        guard api[key] == nil else { return }
+        _ = try? api.create(
+            key,
+            [
+                "metadata": ["name": .string(name), "namespace": .string(namespace)], "type": "Warning",
+                "reason": .string(reason), "message": .string(message),
+                "involvedObject": [
+                    "kind": object["kind"] ?? "", "namespace": .string(namespace),
+                    "name": .string(object.text("metadata", "name") ?? ""), "uid": .string(uid),
+                ],
+            ])
     }
 
     // MARK: Cleaning up
 
-    /// A claim that is being deleted stays until no scheduled pod uses it.
-    private func protect(_ key: ModelKey) {
-        guard let claim = api[key], claim[path: ["metadata", "deletionTimestamp"]] != nil else { return }
-        let isUsed = api.all(.pods, in: key.namespace).contains { pod in
-            pod.object.items("spec", "volumes").contains {
+    /// A claim that is being deleted stays until no pod that was given a node uses it.
+    private func release(_ key: ModelKey) -> Bool {
+        guard let claim = api[key], claim[path: ["metadata", "deletionTimestamp"]] != nil else { return true }
+        let isUsed = api.index.keys(of: .pods, in: key.namespace).contains { pod in
+            guard let pod = api[pod], pod.text("spec", "nodeName") != nil,
+                !["Succeeded", "Failed"].contains(pod.text("status", "phase"))
+            else { return false }
+            return pod.items("spec", "volumes").contains {
                 $0.text("persistentVolumeClaim", "claimName") == key.name
-            } && pod.object.text("spec", "nodeName") != nil
-                && !["Succeeded", "Failed"].contains(pod.object.text("status", "phase"))
+            }
         }
-        guard !isUsed else { return }
+        guard !isUsed else { return true }
         api.change(key) { object in
             let left = object.items("metadata", "finalizers").filter { $0 != "kubernetes.io/pvc-protection" }
             object.set(["metadata", "finalizers"], .array(left))
         }
+        return true
     }
 
-    /// Deletes everything whose only owner is gone.
+    /// An object that comes when its owner has gone already is collected as well.
+    private func examine(_ key: ModelKey, _ object: JSONValue) {
+        for owner in ModelIndex.owners(object) where api.index.key(uid: owner) == nil {
+            scheduler.after(30 + wire.draw("gc", below: 100), "gc of \(key)") { self.collect(owner) }
+        }
+    }
+
+    /// Deletes everything whose last owner is gone. An object with another owner only loses the reference.
     private func collect(_ uid: String) {
+        guard api.index.key(uid: uid) == nil else { return }
         api.acting(as: "garbage-collector") {
-            for (key, object) in api.objects.sorted(by: { $0.key < $1.key }) {
-                let owners = object.items("metadata", "ownerReferences").compactMap { $0.text("uid") }
-                guard owners.contains(uid) else { continue }
-                let lives = Set(api.objects.values.compactMap { $0.text("metadata", "uid") })
-                if !owners.contains(where: lives.contains) { api.delete(key) }
+            for key in api.index.owned(by: uid) {
+                guard let object = api[key] else { continue }
+                let living = ModelIndex.owners(object).filter { api.index.key(uid: $0) != nil }
+                if living.isEmpty {
+                    api.delete(key)
+                } else {
+                    api.change(key) { object in
+                        let left = object.items("metadata", "ownerReferences").filter {
+                            living.contains($0.text("uid") ?? "")
+                        }
+                        object.set(["metadata", "ownerReferences"], .array(left))
+                    }
+                }
             }
         }
     }

@@ -14,18 +14,30 @@ package final class ModelKubelet: @unchecked Sendable {
     package var volumes: [String: ModelVolume] = [:]
     /// What must never happen, in words.
     package var violations: [String] = []
+    /// Harm that nobody but the cluster has done: told, and no failure of the controller.
+    package var hazards: [String] = []
+    /// Where pods can go; the first one that can be reached is taken.
+    package var nodes = ["node-1", "node-2"]
+    /// Nodes whose kubelet nobody hears of.
+    package internal(set) var lostNodes: Set<String> = []
+    /// Images that can't be pulled at the moment.
+    package var unpullable: Set<String> = []
     /// Virtual milliseconds.
     package var startDelay: Int64 = 1_500
     package var terminationDelay: Int64 = 2_000
     package var fetchDelay: Int64 = 30_000
     package var replayDelay: Int64 = 12_000
     package var jobDelay: Int64 = 4_000
-    private var running: Set<String> = []
-    /// By the pod's UID: how often its container was started again.
-    private var restarts: [String: Int64] = [:]
-    private var known: Set<String> = []
-    /// By the pod's UID and the container; there from the moment when that has started.
-    private var logs: [String: [String: ModelLog]] = [:]
+    /// How long a segment waits until it is archived, and a refused one until it is tried again.
+    package var archiveTimeout: Int64 = 60_000
+    /// An entrypoint that fetches is a shell, and heeds no SIGTERM: it goes on until the grace is over.
+    package var fetchIgnoresTermination = false
+    /// Clients are connected: a server that is to end waits for them until it is killed, and its last WAL is lost.
+    package var clientsStay = false
+    /// A volume whose claim is gone keeps its content, though no new claim gets it.
+    package var retainsVolumes = false
+    var pods: [String: ModelPod] = [:]
+    private var addresses: Int64 = 0
 
     init(_ api: ModelAPI, _ wire: ModelWire, _ stores: ModelStores) {
         self.api = api
@@ -34,28 +46,48 @@ package final class ModelKubelet: @unchecked Sendable {
         scheduler = api.scheduler
     }
 
+    // A pod and its process hold each other.
+    deinit { for pod in pods.values { pod.process = nil } }
+
     func log(of pod: JSONValue, _ container: String) -> ModelLog? {
-        logs[pod.text("metadata", "uid") ?? ""]?[container]
+        guard let pod = pods[pod.text("metadata", "uid") ?? ""], !isLost(pod) else { return nil }
+        return pod.logs[container]
     }
 
     /// The container writes a line, now.
     func emit(_ process: Process, _ line: String) {
-        logs[process.uid]?[process.name]?.append(Array(line.utf8), at: scheduler.wall)
+        guard isAlive(process) else { return }
+        process.pod.logs[process.name]?.append(Array(line.utf8), at: scheduler.wall)
     }
 
     /// The container of a pod writes a line, now, if it runs: for tests.
     package func emit(_ pod: ModelKey, _ line: String) {
-        guard let uid = api[pod]?.text("metadata", "uid"),
-            let name = api[pod]?.items("spec", "containers").first?.text("name")
-        else { return }
-        logs[uid]?[name]?.append(Array(line.utf8), at: scheduler.wall)
+        guard let pod = self.pod(pod), let name = pod.process?.name else { return }
+        pod.logs[name]?.append(Array(line.utf8), at: scheduler.wall)
     }
 
-    func forgetVolume(_ uid: String) { volumes[uid]?.cluster = nil }
+    func pod(_ key: ModelKey) -> ModelPod? { api[key]?.text("metadata", "uid").flatMap { pods[$0] } }
 
     /// The volume of a claim, for tests.
     package func volume(_ namespace: String, _ claim: String) -> ModelVolume? {
         api[ModelKey(.claims, namespace, claim)]?.text("metadata", "uid").flatMap { volumes[$0] }
+    }
+
+    /// The claim is gone: with it the content, unless it is retained.
+    func forgetVolume(_ uid: String) {
+        guard volumes[uid] != nil else { return }
+        volumes[uid]?.isGone = true
+        guard !retainsVolumes else { return }
+        volumes[uid]?.cluster = nil
+        volumes[uid]?.staged = nil
+        volumes[uid]?.leftOver = nil
+    }
+
+    /// Writes down what a process has done to a volume.
+    func note(_ process: Process, _ what: String) {
+        guard let claim = process.claim else { return }
+        volumes[claim]?.journal.append(
+            .init(at: scheduler.now, pod: process.key.name, uid: process.uid, what: what))
     }
 
     // MARK: A pod's life
@@ -64,280 +96,190 @@ package final class ModelKubelet: @unchecked Sendable {
         let key = change.key
         let uid = change.object.text("metadata", "uid") ?? ""
         if change.kind == .deleted {
-            stop(uid)
+            guard let pod = pods[uid] else { return }
+            isLost(pod) ? forceDetach(pod) : drop(pod)
         } else if change.object[path: ["metadata", "deletionTimestamp"]] != nil {
-            guard known.insert("\(uid) ending").inserted else { return }
-            scheduler.after(terminationDelay, "end of \(key)") { [self] in
-                guard api[key]?.text("metadata", "uid") == uid else { return }
-                stop(uid)
-                api.acting(as: "kubelet") { api.remove(key) }
-            }
-        } else if known.insert(uid).inserted {
+            if let pod = pods[uid] { terminate(pod) }
+        } else if pods[uid] == nil {
+            pods[uid] = ModelPod(key, uid, change.object)
             scheduler.after(startDelay, "start of \(key)") { [self] in start(key, uid) }
         }
     }
 
-    private func stop(_ uid: String) {
-        running.remove(uid)
-        for log in (logs[uid] ?? [:]).values { log.end() }
-        for claim in volumes.keys { volumes[claim]?.writers.remove(uid) }
+    private func drop(_ pod: ModelPod) {
+        stop(pod)
+        detach(pod)
+        pod.process = nil
+        pods[pod.uid] = nil
     }
 
-    /// Whether the pod still runs: asked before each thing that it does.
-    func isAlive(_ key: ModelKey, _ uid: String) -> Bool {
-        running.contains(uid) && api[key]?.text("metadata", "uid") == uid
+    func terminate(_ pod: ModelPod) {
+        guard !pod.isEnding, !isLost(pod) else { return }
+        pod.isEnding = true
+        let key = pod.key
+        let grace = 1_000 * (api[key]?.integer("metadata", "deletionGracePeriodSeconds") ?? 30)
+        let waits = pod.isRunning && (pod.isStubborn || clientsStay && pod.answer == .accepting)
+        scheduler.after(waits ? max(grace, terminationDelay) : terminationDelay, "end of \(key)") { [self] in
+            if !waits, let process = pod.process, isAlive(process) { ModelImages(self).shutDown(process) }
+            stop(pod)
+            if isLost(pod) {
+                pod.owesRemoval = true
+            } else {
+                remove(pod)
+            }
+        }
     }
 
-    private func start(_ key: ModelKey, _ uid: String) {
-        guard let pod = api[key], pod.text("metadata", "uid") == uid,
-            pod[path: ["metadata", "deletionTimestamp"]] == nil
+    /// The kubelet's last word.
+    func remove(_ pod: ModelPod) {
+        guard api[pod.key]?.text("metadata", "uid") == pod.uid else { return drop(pod) }
+        api.acting(as: "kubelet") { api.remove(pod.key) }
+    }
+
+    /// The processes of a pod are gone.
+    func stop(_ pod: ModelPod) {
+        pod.isRunning = false
+        pod.isStubborn = false
+        pod.answer = .nothing
+        for name in pod.logs.keys.sorted() { pod.logs[name]?.end() }
+        for mount in pod.mounts { volumes[mount.claim]?.writers.remove(pod.uid) }
+    }
+
+    /// Whether a container still runs: asked before each thing that it does.
+    func isAlive(_ process: Process) -> Bool {
+        process.pod.isRunning && process.pod.instance == process.instance
+    }
+
+    func start(_ key: ModelKey, _ uid: String) {
+        guard let object = api[key], let pod = pods[uid], object.text("metadata", "uid") == uid,
+            object[path: ["metadata", "deletionTimestamp"]] == nil, !pod.isOver
         else { return }
         func again() { scheduler.after(2_000, "start of \(key)") { [self] in start(key, uid) } }
-        let container = pod.items("spec", "containers").first ?? .null
+        guard !isLost(pod) else { return again() }
+        let container = object.items("spec", "containers").first ?? .null
         let name = container.text("name") ?? ""
-        guard let mounts = bindClaims(pod, key) else {
-            show(key, uid) { status in
-                status.set(
-                    ["conditions"],
-                    .array([
-                        [
-                            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                            "message": "persistentvolumeclaim not found",
-                        ]
-                    ]))
-            }
+        guard let mounts = bindClaims(object, key), let node = place(pod, mounts) else {
+            unschedulable(pod)
+            return again()
+        }
+        pod.mounts = mounts
+        guard attach(pod, to: node) else {
+            wait(pod, name, "ContainerCreating", "")
             return again()
         }
         let image = container.text("image") ?? ""
-        guard ModelImages.exists(image) else {
-            wait(key, uid, name, "ErrImagePull", "image \(image) not found")
+        guard ModelImages.exists(image), !unpullable.contains(image) else {
+            let isKnown = pod.status.items("containerStatuses").first?[path: ["state", "waiting"]] != nil
+            wait(pod, name, isKnown ? "ImagePullBackOff" : "ErrImagePull", "image \(image) not found")
             return again()
         }
-        guard let environment = environment(container, pod, key.namespace) else {
-            wait(key, uid, name, "CreateContainerConfigError", "a secret is not there")
+        guard let environment = environment(container, object, key.namespace) else {
+            wait(pod, name, "CreateContainerConfigError", "a secret is not there")
             return again()
         }
-        let process = Process(key: key, uid: uid, container: container, environment: environment, mounts: mounts)
-        guard let first = pod.items("spec", "initContainers").first else { return begin(process, name) }
-        guard let environment = self.environment(first, pod, key.namespace) else {
-            wait(key, uid, name, "CreateContainerConfigError", "a secret is not there")
+        let process = Process(pod: pod, container: container, environment: environment, mounts: mounts)
+        guard let first = object.items("spec", "initContainers").first else { return begin(process) }
+        guard let environment = self.environment(first, object, key.namespace) else {
+            wait(pod, name, "CreateContainerConfigError", "a secret is not there")
             return again()
         }
-        running.insert(uid)
-        for mount in mounts where !mount.readOnly { attach(process, mount.claim) }
-        let initializer = Process(key: key, uid: uid, container: first, environment: environment, mounts: mounts)
-        logs[uid, default: [:]][initializer.name] = ModelLog()
-        ModelInit(self).run(initializer) { self.begin(process, name) }
+        initialize(
+            Process(pod: pod, container: first, environment: environment, mounts: mounts), before: process)
     }
 
-    private func begin(_ process: Process, _ name: String) {
-        running.insert(process.uid)
-        logs[process.uid, default: [:]][process.name] = ModelLog()
-        for mount in process.mounts where !mount.readOnly { attach(process, mount.claim) }
-        api.acting(as: "kubelet") {
-            api.change(process.key) { pod in
-                pod.set(["spec", "nodeName"], "node-1")
-                pod.set(["status", "podIP"], .string("10.0.0.\(1 + (keyedHash(0, process.uid, 0) % 250))"))
+    private func initialize(_ initializer: Process, before main: Process) {
+        let process = run(initializer)
+        ModelInit(self).run(process) { succeeded in
+            guard self.isAlive(process) else { return }
+            if succeeded {
+                self.scheduler.after(200, "main container of \(main.key)") {
+                    if self.isAlive(process) { self.begin(main) }
+                }
+            } else {
+                self.initializeAgain(process, before: main)
             }
         }
-        let isJob = api[process.key]?.items("metadata", "ownerReferences").first?["kind"] == "Job"
-        runs(process, name, started: isJob, ready: isJob)
-        if isJob { ModelPrograms(self).run(process) } else { ModelImages(self).run(process) }
     }
 
-    private func attach(_ process: Process, _ claim: String) {
+    private func initializeAgain(_ process: Process, before main: Process) {
+        let pod = process.pod
+        stop(pod)
+        let count = pod.initRestarts
+        scheduler.after(Self.backoff(count), "restart of the init container of \(pod.key)") { [self] in
+            guard !pod.isEnding, !pod.isOver, pods[pod.uid] === pod else { return }
+            pod.initRestarts = count + 1
+            initialize(process, before: main)
+        }
+    }
+
+    /// A container is started: it gets a log, and its pod writes to its volumes from now on.
+    private func run(_ process: Process) -> Process {
+        let pod = process.pod
+        pod.isRunning = true
+        pod.instance += 1
+        pod.answer = .nothing
+        var process = process
+        process.instance = pod.instance
+        pod.process = process
+        pod.logs[process.name]?.end()
+        pod.logs[process.name] = ModelLog()
+        for mount in process.mounts where !mount.readOnly { write(process, mount.claim) }
+        return process
+    }
+
+    func begin(_ main: Process) {
+        let process = run(main)
+        let pod = process.pod
+        if pod.status["podIP"] == nil {
+            addresses += 1
+            pod.status.set(["podIP"], .string("10.0.\(addresses / 250).\(1 + addresses % 250)"))
+        }
+        answers(process, .nothing)
+        watchProbes(process)
+        if pod.isOnce { ModelPrograms(self).run(process) } else { ModelImages(self).run(process) }
+    }
+
+    private func write(_ process: Process, _ claim: String) {
         let others = (volumes[claim]?.writers ?? []).filter { $0 != process.uid }
         if !others.isEmpty { violations.append("\(process.key) writes to a volume that another pod writes to") }
         volumes[claim]?.writers.insert(process.uid)
     }
 
-    // MARK: What a pod needs
-
-    struct Mount { var claim: String; var readOnly: Bool }
-
-    struct Process {
-        var key: ModelKey
-        var uid: String
-        var container: JSONValue
-        var environment: [String: String]
-        var mounts: [Mount]
-
-        var name: String { container.text("name") ?? "" }
-        var arguments: [String] { container.items("args").compactMap(\.string) }
-        var image: String { container.text("image") ?? "" }
-    }
-
-    private func bindClaims(_ pod: JSONValue, _ key: ModelKey) -> [Mount]? {
-        var mounts: [Mount] = []
-        for volume in pod.items("spec", "volumes") {
-            guard let name = volume.text("persistentVolumeClaim", "claimName") else { continue }
-            let claimKey = ModelKey(.claims, key.namespace, name)
-            guard let claim = api[claimKey], claim[path: ["metadata", "deletionTimestamp"]] == nil,
-                let uid = claim.text("metadata", "uid")
-            else { return nil }
-            if volumes[uid] == nil { volumes[uid] = ModelVolume() }
-            let isReadOnly = volume[path: ["persistentVolumeClaim", "readOnly"]] == true
-            mounts.append(Mount(claim: uid, readOnly: isReadOnly))
-            api.acting(as: "volume-controller") {
-                api.change(claimKey) { object in
-                    object.set(["status", "phase"], "Bound")
-                    object.set(["status", "capacity"], object[path: ["spec", "resources", "requests"]])
-                }
-            }
-        }
-        return mounts
-    }
-
-    /// The container's variables, with what they take from Secrets; `nil` while one of those is not there.
-    private func environment(_ container: JSONValue, _ pod: JSONValue, _ namespace: String) -> [String: String]? {
-        for volume in pod.items("spec", "volumes") {
-            guard let name = volume.text("secret", "secretName") else { continue }
-            guard api[ModelKey(.secrets, namespace, name)] != nil else { return nil }
-        }
-        var result: [String: String] = [:]
-        for variable in container.items("env") {
-            guard let name = variable.text("name") else { continue }
-            guard let reference = variable[path: ["valueFrom", "secretKeyRef"]] else {
-                result[name] = variable.text("value") ?? ""
-                continue
-            }
-            let secret = api[ModelKey(.secrets, namespace, reference.text("name") ?? "")]
-            guard let value = secret?.text("data", reference.text("key") ?? "") else { return nil }
-            result[name] = unbase64(value)
-        }
-        return result
-    }
-
-    /// The value of a mounted or referenced Secret's key.
-    func secret(_ namespace: String, _ name: String, _ key: String) -> String? {
-        api[ModelKey(.secrets, namespace, name)]?.text("data", key).map(unbase64)
-    }
-
-    // MARK: What a pod shows
-
-    private func show(_ key: ModelKey, _ uid: String, _ body: (inout JSONValue) -> Void) {
-        guard api[key]?.text("metadata", "uid") == uid else { return }
-        api.acting(as: "kubelet") {
-            api.change(key) { pod in
-                var status = pod["status"] ?? [:]
-                body(&status)
-                pod.set(["status"], status)
-            }
-        }
-    }
-
-    private func wait(_ key: ModelKey, _ uid: String, _ container: String, _ reason: String, _ message: String) {
-        show(key, uid) { status in
-            status.set(
-                ["containerStatuses"],
-                .array([
-                    [
-                        "name": .string(container), "ready": false, "started": false, "restartCount": 0,
-                        "state": ["waiting": ["reason": .string(reason), "message": .string(message)]],
-                    ]
-                ]))
-        }
-    }
-
-    /// An init container runs, or has ended.
-    func initializes(_ process: Process, state: JSONValue) {
-        show(process.key, process.uid) { status in
-            status.set(["phase"], "Pending")
-            status.set(["conditions"], .array([["type": "PodScheduled", "status": "True"]]))
-            status.set(
-                ["initContainerStatuses"],
-                .array([["name": .string(process.name), "ready": false, "restartCount": 0, "state": state]]))
-        }
-    }
-
-    func runs(_ process: Process, _ name: String, started: Bool, ready: Bool) {
-        let now = scheduler.wall.wholeSecond.rfc3339
-        show(process.key, process.uid) { status in
-            status.set(["phase"], "Running")
-            status.set(
-                ["conditions"],
-                .array([
-                    ["type": "PodScheduled", "status": "True"],
-                    ["type": "Ready", "status": .string(ready ? "True" : "False")],
-                ]))
-            status.set(
-                ["containerStatuses"],
-                .array([
-                    [
-                        "name": .string(name), "ready": .bool(ready), "started": .bool(started),
-                        "restartCount": .integer(restarts[process.uid] ?? 0),
-                        "state": ["running": ["startedAt": .string(now)]],
-                    ]
-                ]))
-        }
-    }
-
-    /// A container has ended, and with it its pod.
+    /// A container has ended, and with it its pod, unless that starts it again.
     /// - Parameter log: What it writes at last: whole lines.
-    func ends(_ process: Process, exitCode: Int64, message: String?, log: [UInt8]) {
+    func ends(_ process: Process, exitCode: Int64, reason: String? = nil, message: String?, log: [UInt8]) {
+        guard isAlive(process) else { return }
+        let pod = process.pod
         var lines = log.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         if lines.last?.isEmpty == true { lines.removeLast() }
-        for line in lines { logs[process.uid]?[process.name]?.append(Array(line), at: scheduler.wall) }
+        for line in lines { pod.logs[process.name]?.append(Array(line), at: scheduler.wall) }
         let now = scheduler.wall.wholeSecond.rfc3339
         var terminated: JSONValue = [
-            "exitCode": .integer(exitCode), "reason": .string(exitCode == 0 ? "Completed" : "Error"),
+            "exitCode": .integer(exitCode), "reason": .string(reason ?? (exitCode == 0 ? "Completed" : "Error")),
             "startedAt": .string(now), "finishedAt": .string(now),
         ]
         if let message { terminated.set(["message"], .string(message)) }
-        guard api[process.key]?.text("spec", "restartPolicy") == "Never" else {
-            return startAgain(process, after: terminated)
-        }
-        stop(process.uid)
-        show(process.key, process.uid) { status in
-            status.set(["phase"], .string(exitCode == 0 ? "Succeeded" : "Failed"))
-            status.set(["conditions"], .array([["type": "Ready", "status": "False"]]))
-            status.set(
-                ["containerStatuses"],
-                .array([
-                    [
-                        "name": .string(process.container.text("name") ?? ""), "ready": false, "started": false,
-                        "restartCount": 0, "state": ["terminated": terminated],
-                    ]
-                ]))
+        stop(pod)
+        if pod.isOnce {
+            over(pod, process.name, terminated, exitCode == 0)
+        } else {
+            startAgain(process, after: terminated)
         }
     }
-}
 
-extension ModelKubelet {
-    /// A service's container is started again, each time later than the last: ten seconds, then twice as long, at most
-    /// five minutes.
+    /// A service's container is started again: soon, then after ten seconds, then twice as long, at most five minutes.
     private func startAgain(_ process: Process, after terminated: JSONValue) {
-        let count = restarts[process.uid] ?? 0
-        logs[process.uid]?[process.name]?.end()
-        show(process.key, process.uid) { status in
-            status.set(["conditions"], .array([["type": "Ready", "status": "False"]]))
-            status.set(
-                ["containerStatuses"],
-                .array([
-                    [
-                        "name": .string(process.name), "ready": false, "started": false,
-                        "restartCount": .integer(count), "lastState": ["terminated": terminated],
-                        "state": ["waiting": ["reason": "CrashLoopBackOff"]],
-                    ]
-                ]))
-        }
-        scheduler.after(min(10_000 << count, 300_000), "restart of \(process.key)") { [self] in
-            guard isAlive(process.key, process.uid) else { return }
-            restarts[process.uid] = count + 1
-            begin(process, process.name)
+        let pod = process.pod
+        let count = pod.restarts
+        crashed(pod, process.name, terminated)
+        scheduler.after(Self.backoff(count), "restart of \(process.key)") { [self] in
+            guard !pod.isEnding, !pod.isOver, pods[pod.uid] === pod, !pod.isRunning else { return }
+            pod.restarts = count + 1
+            begin(process)
         }
     }
-}
 
-func base64(_ text: String) -> String { Data(text.utf8).base64EncodedString() }
-
-func unbase64(_ text: String) -> String {
-    Data(base64Encoded: text).map { String(decoding: $0, as: UTF8.self) } ?? ""
-}
-
-extension Simulation {
-    /// One value of a Secret, as text.
-    package func secretText(_ namespace: String, _ name: String, _ key: String) -> String? {
-        kubelet.secret(namespace, name, key)
+    static func backoff(_ count: Int64) -> Int64 {
+        count == 0 ? 1_000 : min(10_000 << min(count - 1, 10), 300_000)
     }
 }

@@ -13,7 +13,7 @@ struct ModelPrograms {
     func run(_ process: ModelKubelet.Process) {
         let job = kubelet.api[process.key]?.text("metadata", "labels", "job-name") ?? ""
         kubelet.scheduler.after(kubelet.jobDelay, "program of \(process.key)") {
-            guard kubelet.isAlive(process.key, process.uid) else { return }
+            guard kubelet.isAlive(process) else { return }
             if process.arguments.contains("--repository") {
                 let result = ModelRepositoryScan(kubelet).result(of: process)
                 finish(process, result.code, result)
@@ -86,8 +86,10 @@ struct ModelPrograms {
 
     private func seal(_ process: ModelKubelet.Process) {
         var result = SealResult(attempt: token(process), code: "OK")
-        guard let claim = process.mounts.first?.claim, let cluster = kubelet.volumes[claim]?.cluster else {
-            result.code = "RestoreNotPerformed"
+        guard let claim = process.claim, let volume = kubelet.volumes[claim], let cluster = volume.cluster else {
+            let staged = process.claim.flatMap { kubelet.volumes[$0]?.staged }
+            result.inRecovery = staged == nil ? nil : true
+            result.code = staged == nil ? "RestoreNotPerformed" : "TargetNotReached"
             return finish(process, result.code, result)
         }
         result.systemIdentifier = cluster.systemIdentifier
@@ -101,45 +103,122 @@ struct ModelPrograms {
         result.backupLabel = cluster.backupStartLSN.map { BackupLabel(startWalLocation: $0) }
         result.historyReason = cluster.endedAt
         result.parentTimeline = cluster.timeline - 1
-        // Behind every segment of the stories.
-        result.switchLsn = "0/FF000028"
+        result.switchLsn = cluster.switchLSN
         result.serverVersionNum = 150_015
         result.dataBytes = 4 << 30
         result.subscriptionsDisabled = 0
         result.rolesReset = 1
-        kubelet.volumes[claim]?.cluster?.isSealed = true
+        let own = (process.environment["REPRISE_OWN_RECOVERY_SETTINGS"] ?? "").split(separator: " ").map(String.init)
+        result.inheritedRecoverySettings = cluster.settings.keys.sorted().filter {
+            $0.hasPrefix("recovery_target") && !own.contains($0)
+        }
         if process.environment["REPRISE_ROTATE_PASSWORDS"] == "true" {
-            let space = process.key.namespace
-            let secret =
-                kubelet.api[process.key]?.items("spec", "volumes").compactMap {
-                    $0.text("secret", "secretName")
-                }.first ?? ""
-            guard let password = kubelet.secret(space, secret, "password") else {
+            guard let password = password(process) else {
                 result.code = "CredentialsInvalid"
                 return finish(process, result.code, result)
             }
             kubelet.volumes[claim]?.cluster?.password = password
         }
+        kubelet.volumes[claim]?.cluster?.settings = [:]
+        kubelet.volumes[claim]?.cluster?.isSealed = true
+        kubelet.note(process, "sealed")
         finish(process, "OK", result)
+    }
+
+    /// The password in the Secret that the pod mounts.
+    private func password(_ process: ModelKubelet.Process) -> String? {
+        let volumes = kubelet.api[process.key]?.items("spec", "volumes") ?? []
+        let secret = volumes.compactMap { $0.text("secret", "secretName") }.first
+        return secret.flatMap { kubelet.secret(process.key.namespace, $0, "password") }
     }
 
     // MARK: backup
 
+    /// As `programs/postgres/backup.sh`: waits for the server, proves that the volume is its, and takes one backup for
+    /// each run.
     private func backup(_ process: ModelKubelet.Process) {
+        let deadline = process.environment["REPRISE_DEADLINE_SECONDS"].flatMap { Int64($0) } ?? 600
+        backup(process, until: kubelet.scheduler.now + deadline * 1_000)
+    }
+
+    private func backup(_ process: ModelKubelet.Process, until deadline: Int64) {
+        guard kubelet.isAlive(process), let claim = process.claim else { return }
         var result = BackupResult(attempt: token(process), code: "OK")
-        let prefix = (process.environment["WALG_S3_PREFIX"] ?? "").dropFirst("s3://".count)
-        let bucket = String(prefix.prefix { $0 != "/" })
-        let path = prefix.dropFirst(bucket.count + 1)
-        if let refusal = kubelet.stores.refusal(process.environment, bucket: bucket, writing: true) {
-            result.code = refusal
-            return finish(process, refusal, result)
+        func end(_ code: String) {
+            result.code = code
+            finish(process, code, result)
         }
-        let name = "base_00000002000000000000000A"
-        let folder = "\(path)/15/basebackups_005/\(name)"
-        kubelet.stores.put(bucket, "\(folder)/tar_partitions/part_1.tar.br", by: process.key.name)
-        kubelet.stores.put(bucket, "\(folder)_backup_stop_sentinel.json", by: process.key.name)
-        result.backup = TakenBackup(name: name)
-        result.backup?.startLsn = "0/A000028"
-        finish(process, "OK", result)
+        guard let server = kubelet.server(at: process.environment["PGHOST"] ?? ""), let other = server.claim,
+            let cluster = kubelet.volumes[other]?.cluster
+        else {
+            guard kubelet.scheduler.now < deadline else { return end("DeadlineExceeded") }
+            kubelet.scheduler.after(5_000, "\(process.key) connects again") {
+                self.backup(process, until: deadline)
+            }
+            return
+        }
+        guard password(process) == cluster.password else { return end("LoginRefused") }
+        guard cluster.systemIdentifier == kubelet.volumes[claim]?.cluster?.systemIdentifier else {
+            return end("VolumeMismatch")
+        }
+        let place = String((process.environment["WALG_S3_PREFIX"] ?? "").dropFirst("s3://".count))
+        let bucket = ModelStores.parts(place).bucket
+        if let refusal = kubelet.stores.refusal(process.environment, bucket: bucket, writing: true) {
+            return end(refusal)
+        }
+        let mark = process.environment["REPRISE_RUN_UID"] ?? ""
+        let taken = kubelet.stores.taken(place, mark) ?? take(process, place, cluster, mark, other)
+        result.backup = TakenBackup(name: taken.name)
+        result.backup?.startLsn = taken.startLSN
+        end("OK")
+    }
+
+    /// Puts a base backup into the service's archive, which from now on leads to what the service has.
+    private func take(
+        _ process: ModelKubelet.Process, _ place: String, _ cluster: ModelVolume.Cluster, _ mark: String,
+        _ owner: String
+    ) -> ModelStores.Backup {
+        let stores = kubelet.stores
+        let (bucket, path) = ModelStores.parts(place)
+        let number = max(9, stores.newestSegment(place)) + 1
+        let segment = ModelStores.segment(cluster.timeline, number)
+        var backup = ModelStores.Backup(
+            name: "base_\(segment)", startLSN: "0/\(String(number, radix: 16, uppercase: true))000028",
+            written: stores.wall.wholeSecond)
+        backup.mark = mark
+        backup.settings = cluster.settings
+        let files = ["\(path)/wal_005/\(segment).br"] + ModelStores.files(of: backup, path).reversed()
+        for file in files { stores.put(bucket, file, by: process.key.name) }
+        let new = ModelStores.Archive(
+            systemIdentifier: cluster.systemIdentifier, timeline: cluster.timeline, backups: [], rows: [])
+        var archive = stores.archives[place] ?? new
+        if archive.owner == nil, stores.archives[place] != nil {
+            kubelet.violations.append("\(process.key) puts a backup into s3://\(place), which is not its own")
+        }
+        archive.owner = owner
+        archive.systemIdentifier = cluster.systemIdentifier
+        archive.timeline = cluster.timeline
+        archive.backups.append(backup)
+        archive.rows = cluster.rows
+        archive.commits.merge(cluster.commits) { _, new in new }
+        stores.archives[place] = archive
+        kubelet.note(process, "backed up as \(backup.name)")
+        return backup
+    }
+}
+
+extension ModelStores {
+    /// The backup that a run has taken already.
+    func taken(_ place: String, _ mark: String) -> Backup? {
+        archives[place]?.backups.last { $0.mark == mark && !mark.isEmpty }
+    }
+}
+
+extension ModelKubelet {
+    /// The server that accepts connections at an address.
+    func server(at address: String) -> Process? {
+        pods.values.first { pod in
+            pod.status.text("podIP") == address && pod.isRunning && !pod.isOnce && pod.answer == .accepting
+        }?.process
     }
 }

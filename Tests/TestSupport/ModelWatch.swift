@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import JSON
+package import JSON
 package import Seams
 
 /// The server's side of one watch.
-final class ModelWatch: @unchecked Sendable {
+package final class ModelWatch: @unchecked Sendable {
     private let wire: ModelWire
     private let route: Route
     private let stream: ModelStream
@@ -20,51 +20,107 @@ final class ModelWatch: @unchecked Sendable {
 
     /// - Throws: `ModelRefusal`, which becomes an answer that is no stream.
     static func open(_ request: HTTPRequest, on wire: ModelWire, _ port: Port) throws -> ModelStream {
+        let api = wire.api
         let route: Route
-        do { route = try Route(request.target) } catch let refusal as ModelRefusal {
+        let events: [Event]
+        do {
+            route = try api.routes.route(request.target)
+            events = try replay(route, api)
+        } catch let refusal as ModelRefusal {
             return ModelStream(refusal.response, wire)
         }
         let stream = ModelStream(HTTPResponse(status: 200), wire)
+        stream.patience = request.idleTimeout
+        wire.hold(stream, watching: route.kind.plural)
         port.whenSevered { stream.fail(ExchangeError(.connectionLost, "the port is severed")) }
         let watch = ModelWatch(wire, route, stream)
-        let api = wire.api
-        guard let from = Int64(route.query["resourceVersion"] ?? ""), from >= api.compactedAt else {
-            let refusal = ModelRefusal(
-                code: 410, reason: "Expired", message: "too old resource version", details: nil)
-            watch.deliver(["type": "ERROR", "object": refusal.body])
+        for event in events { watch.tell(event) }
+        if events.last?.type == "ERROR" {
             watch.end(after: 1)
             return stream
         }
-        for change in api.history where change.revision > from { watch.hear(change) }
-        api.observers.append { change in watch.hear(change) }
+        api.add(watch)
         let seconds = Int64(route.query["timeoutSeconds"] ?? "") ?? 1_800
         watch.end(after: seconds * 1_000)
         if route.query["allowWatchBookmarks"] == "true" { watch.bookmarkLater() }
         return stream
     }
 
-    private func hear(_ change: ModelAPI.Change) {
-        guard stream.isOpen, change.key.kind == route.kind,
-            route.namespace == nil || route.namespace == change.key.namespace
-        else { return }
+    /// What a watch tells at once: all that happened since the version that it asks for.
+    package static func replay(_ request: HTTPRequest, _ api: ModelAPI) -> Result<[JSONValue], ModelRefusal> {
+        do { return .success(try replay(try Route(request.target), api).map(\.json)) } catch {
+            return .failure(error as? ModelRefusal ?? ModelRefusal.bad("\(error)"))
+        }
+    }
+
+    private static func replay(_ route: Route, _ api: ModelAPI) throws -> [Event] {
+        try route.checkSelector()
+        let version = route.query["resourceVersion"] ?? ""
+        guard let from = version.isEmpty ? 0 : Int64(version) else { throw ModelRefusal.badVersion(version) }
+        guard from >= api.compactedAt else {
+            let refusal = ModelRefusal(
+                code: 410, reason: "Expired", message: "too old resource version", details: nil)
+            return [Event(type: "ERROR", object: refusal.body, isStored: false)]
+        }
+        return api.history.compactMap { $0.revision > from ? event($0, route, api.quirk) : nil }
+    }
+
+    var isOpen: Bool { stream.isOpen }
+
+    func hear(_ change: ModelAPI.Change) {
+        guard stream.isOpen, let event = Self.event(change, route, wire.api.quirk) else { return }
+        tell(event)
+    }
+
+    private func tell(_ event: Event) {
+        if event.isStored {
+            deliver(line: wire.api.texts.line(event.type, event.object))
+        } else {
+            deliver(event.json)
+        }
+    }
+
+    private struct Event {
+        var type: String
+        var object: JSONValue
+        /// Whether the object is as it was committed: it alone has its version.
+        var isStored = true
+
+        var json: JSONValue { ["type": .string(type), "object": object] }
+    }
+
+    /// What a watch tells of a change. An object that leaves the selector is told of as it was before, in the new version.
+    private static func event(_ change: ModelAPI.Change, _ route: Route, _ quirk: ModelQuirk?) -> Event? {
+        guard change.key.kind == route.kind, route.namespace == nil || route.namespace == change.key.namespace else {
+            return nil
+        }
         let wasSelected = change.before.map(route.selects) ?? false
         let isSelected = change.kind != .deleted && route.selects(change.object)
         switch (wasSelected, isSelected) {
-        case (false, false): return
-        case (false, true): deliver(["type": "ADDED", "object": change.object])
-        case (true, true): deliver(["type": "MODIFIED", "object": change.object])
-        case (true, false): deliver(["type": "DELETED", "object": change.object])
+        case (false, false): return nil
+        case (false, true): return Event(type: "ADDED", object: change.object)
+        case (true, true): return Event(type: "MODIFIED", object: change.object)
+        case (true, false):
+            if change.kind == .deleted { return Event(type: "DELETED", object: change.object) }
+            if quirk == .leavingIsModified { return Event(type: "MODIFIED", object: change.object) }
+            var last = change.before ?? change.object
+            last.set(["metadata", "resourceVersion"], change.object[path: ["metadata", "resourceVersion"]])
+            return Event(type: "DELETED", object: last, isStored: false)
         }
     }
 
     /// Late by some milliseconds, and in order.
-    private func deliver(_ event: JSONValue) {
-        let moment = max(deliveredUpTo, wire.scheduler.now + 1 + wire.draw(purpose, below: wire.watchLag))
+    private func deliver(line: [UInt8]) {
+        let now = wire.scheduler.now
+        let moment = max(
+            deliveredUpTo, now + 1 + wire.draw(purpose, below: wire.watchLag), wire.heldBack(route.kind.plural))
         deliveredUpTo = moment
         let stream = stream
-        let bytes = event.bytes + [UInt8(ascii: "\n")]
-        wire.scheduler.after(moment - wire.scheduler.now, "\(purpose) event") { stream.push(bytes) }
+        let bytes = wire.tellsTwice(route.kind.plural) ? line + line : line
+        wire.scheduler.after(moment - now, "\(purpose) event") { stream.push(bytes) }
     }
+
+    private func deliver(_ event: JSONValue) { deliver(line: event.bytes + [UInt8(ascii: "\n")]) }
 
     private func bookmarkLater() {
         wire.scheduler.after(55_000, "bookmark", isHeartbeat: true) { [self] in
@@ -98,6 +154,10 @@ package final class ModelStream: HTTPStream, @unchecked Sendable {
     private var isEnded = false
     private var failure: ExchangeError?
     private var isClosed = false
+    /// Nothing arrives any more, and nothing says so: a connection that has died silently.
+    private var isMute = false
+    /// How long the caller bears silence.
+    var patience: Int64?
 
     init(_ head: HTTPResponse, _ wire: ModelWire) {
         self.head = HTTPResponse(status: head.status, headers: head.headers)
@@ -109,14 +169,32 @@ package final class ModelStream: HTTPStream, @unchecked Sendable {
     var isOpen: Bool { !isEnded && !isClosed && failure == nil }
 
     func push(_ bytes: [UInt8]) {
-        guard isOpen else { return }
+        guard isOpen, !isMute else { return }
         buffer += bytes
         wake()
     }
 
     func end() {
+        guard !isMute else { return }
         isEnded = true
         wake()
+    }
+
+    /// The connection ends in the middle of a line.
+    func tear() {
+        guard isOpen else { return }
+        if !isMute { buffer += Array(#"{"type":"MODIFIED","object":{"kind":"#.utf8) }
+        fail(ExchangeError(.connectionLost, "the connection was lost"))
+    }
+
+    /// Nothing arrives any more, until the caller's patience ends.
+    func mute() {
+        guard isOpen, !isMute else { return }
+        isMute = true
+        guard let patience else { return }
+        wire.scheduler.after(patience, "silence", isHeartbeat: true) { [self] in
+            fail(ExchangeError(.timedOut, "nothing arrived for \(patience) ms"))
+        }
     }
 
     package func fail(_ error: ExchangeError) {

@@ -12,16 +12,20 @@ package struct WireCall: Sendable {
     package var verb: String
     package var target: String
 
+    /// Of a POST: what it wants to make.
+    package var name: String?
+
     package let isWrite: Bool
     package let isAboutLease: Bool
 
-    init(number: Int, incarnation: String, verb: String, target: String) {
+    init(number: Int, incarnation: String, verb: String, target: String, name: String? = nil) {
         self.number = number
         self.incarnation = incarnation
         self.verb = verb
         self.target = target
+        self.name = name
         isWrite = !["GET", "WATCH", "FOLLOW", "ASK"].contains(verb)
-        isAboutLease = target.contains("/leases")
+        isAboutLease = target.holds("/leases")
     }
 }
 
@@ -31,6 +35,8 @@ package enum WireMoment: Sendable {
     case arriving
     /// It has happened, and the answer is on its way back.
     case answering
+    /// The caller has the answer, and has done nothing with it yet.
+    case answered
 }
 
 /// What happens to a call at a moment.
@@ -40,6 +46,10 @@ package enum Interference: Sendable {
     case fail(ExchangeError)
     /// Nobody hears of it again: the caller's patience decides.
     case silence
+    /// Somebody else answers, for an HTTP call; a call of the ledger fails. When arriving, nothing happens.
+    case answer(HTTPResponse)
+    /// The way is slow: so many milliseconds more.
+    case delay(Int64)
 }
 
 /// The network between incarnations and the world, shared by all of them.
@@ -51,7 +61,15 @@ package final class ModelWire: @unchecked Sendable {
     package private(set) var writeCount = 0
     /// One line for each thing that happened on the wire.
     package private(set) var trace: [String] = []
-    /// Asked at both moments of each call; the place for faults, and for kills.
+    /// Whether those lines are kept. Without them only their digest is.
+    package var keepsTrace = true
+    /// Over all that happened on the wire: the same for the same schedule.
+    package private(set) var traceDigest: UInt64 = 0xcbf2_9ce4_8422_2325
+    /// How often the server refused something as a conflict.
+    package private(set) var conflicts = 0
+    /// Writes that changed nothing, but for those of the lease.
+    package private(set) var idleWrites: [String] = []
+    /// Asked at each moment of each call; the place for faults, and for kills.
     package var interfere: (WireCall, WireMoment) -> Interference = { _, _ in .none }
     /// How late a watch may be, in milliseconds.
     package var watchLag: Int64 = 40
@@ -59,6 +77,9 @@ package final class ModelWire: @unchecked Sendable {
     package var latency: Int64 = 8
     /// Logs that are followed.
     private var follows: [ModelStream] = []
+    private var watches: [(plural: String, stream: ModelStream)] = []
+    private var held: [String: Int64] = [:]
+    private var doubled: [String: Int64] = [:]
     private let seed: UInt64
     private var draws: [String: UInt64] = [:]
 
@@ -88,10 +109,68 @@ package final class ModelWire: @unchecked Sendable {
         follows = []
     }
 
-    package func note(_ line: String) { trace.append("\(scheduler.now) \(line)") }
+    /// Lets all connections go: the world is over.
+    func end() {
+        breakFollows()
+        watches = []
+    }
 
-    func begin(_ incarnation: String, _ verb: String, _ target: String) -> WireCall {
-        let call = WireCall(number: calls.count, incarnation: incarnation, verb: verb, target: target)
+    /// Keeps what happened: as a line if those are kept, and in the digest.
+    private func note(_ call: WireCall, _ answer: @autoclosure () -> String, _ sum: Int) {
+        if keepsTrace {
+            trace.append("\(scheduler.now) \(call.incarnation) \(call.verb) \(call.target) -> \(answer())")
+        }
+        var digest = traceDigest
+        func mix(_ value: UInt64) { digest = (digest ^ value) &* 0x0000_0100_0000_01b3 }
+        mix(UInt64(bitPattern: scheduler.now))
+        for byte in call.target.utf8 { mix(UInt64(byte)) }
+        for byte in call.verb.utf8 { mix(UInt64(byte)) }
+        for byte in call.incarnation.utf8 { mix(UInt64(byte)) }
+        mix(UInt64(bitPattern: Int64(sum)))
+        traceDigest = digest
+    }
+
+    /// What the server made of a call.
+    fileprivate func judge(_ call: WireCall, _ response: HTTPResponse, changed: Bool) {
+        // A Secret is never read, so whether there is one already shows only by making it.
+        if response.status == 409, !call.target.contains("/secrets") { conflicts += 1 }
+        if call.isWrite, !call.isAboutLease, !changed, (200..<300).contains(response.status), idleWrites.count < 20 {
+            idleWrites.append("\(call.verb) \(call.target)")
+        }
+    }
+
+    // MARK: Watches
+
+    func hold(_ stream: ModelStream, watching plural: String) {
+        watches.removeAll { !$0.stream.isOpen }
+        watches.append((plural, stream))
+    }
+
+    private func streams(_ plural: String?) -> [ModelStream] {
+        watches.filter { plural == nil || $0.plural == plural }.map(\.stream)
+    }
+
+    /// The watches of a kind (of all) are lost, in the middle of a line.
+    package func breakWatches(of plural: String? = nil) {
+        for stream in streams(plural) { stream.tear() }
+    }
+
+    /// The watches of a kind (of all) go silent, and nothing says so.
+    package func muteWatches(of plural: String? = nil) {
+        for stream in streams(plural) { stream.mute() }
+    }
+
+    /// What happens to a kind is told only after this moment: a cache that lags.
+    package func holdBack(_ plural: String, until moment: Int64) { held[plural] = moment }
+
+    /// Each event of a kind is told twice until this moment.
+    package func tellTwice(_ plural: String, until moment: Int64) { doubled[plural] = moment }
+
+    func heldBack(_ plural: String) -> Int64 { held.isEmpty ? 0 : held[plural] ?? 0 }
+    func tellsTwice(_ plural: String) -> Bool { doubled.isEmpty ? false : (doubled[plural] ?? 0) > scheduler.now }
+
+    func begin(_ incarnation: String, _ verb: String, _ target: String, name: String? = nil) -> WireCall {
+        let call = WireCall(number: calls.count, incarnation: incarnation, verb: verb, target: target, name: name)
         calls.append(call)
         if call.isWrite, !call.isAboutLease { writeCount += 1 }
         return call
@@ -103,29 +182,62 @@ package final class ModelWire: @unchecked Sendable {
     ///   - summary: The answer in the trace.
     func carry<Value: Sendable>(
         _ call: WireCall, on port: Port, into promise: Promise<Value>, act: @escaping () -> Result<Value, any Error>,
-        summary: @escaping (Value) -> String
+        instead: @escaping (HTTPResponse) -> Value?, summary: @escaping (Value) -> (text: String, sum: Int)
     ) {
         let purpose = "latency/\(call.isAboutLease ? "lease" : call.verb)"
-        scheduler.after(1 + draw(purpose, below: latency), "\(call.verb) \(call.target)") { [self] in
+        func arrive() {
             guard promise.isOpen, !port.isSevered else { return }
-            guard pass(call, .arriving, promise), !port.isSevered else { return }
+            switch pass(call, .arriving, promise, instead) {
+            case .stopped: return
+            case .later(let wait):
+                scheduler.after(wait, "\(call.verb) \(call.target)", arrive)
+                return
+            case .on: break
+            }
+            guard !port.isSevered else { return }
             let result = api.acting(as: call.incarnation) { act() }
-            let text = (try? result.get()).map(summary) ?? "failed"
-            note("\(call.incarnation) \(call.verb) \(call.target) -> \(text)")
-            guard pass(call, .answering, promise), !port.isSevered else { return }
-            scheduler.after(1 + draw(purpose, below: latency), "answer to \(call.verb) \(call.target)") {
-                if !port.isSevered { promise.fulfil(result) }
+            let (text, sum) = (try? result.get()).map(summary) ?? ("failed", 0)
+            note(call, text, sum)
+            answer(result, wait: 0)
+        }
+        func answer(_ result: Result<Value, any Error>, wait: Int64) {
+            switch pass(call, .answering, promise, instead) {
+            case .stopped: return
+            case .later(let more): return back(result, 1 + draw(purpose, below: latency) + more)
+            case .on: back(result, 1 + draw(purpose, below: latency))
             }
         }
+        func back(_ result: Result<Value, any Error>, _ wait: Int64) {
+            guard !port.isSevered else { return }
+            scheduler.after(wait, "answer to \(call.verb) \(call.target)") { [self] in
+                guard !port.isSevered else { return }
+                promise.fulfil(result)
+                _ = interfere(call, .answered)
+            }
+        }
+        scheduler.after(1 + draw(purpose, below: latency), "\(call.verb) \(call.target)", arrive)
     }
 
-    private func pass<Value>(_ call: WireCall, _ moment: WireMoment, _ promise: Promise<Value>) -> Bool {
+    private enum Passage {
+        case on
+        case stopped
+        case later(Int64)
+    }
+
+    private func pass<Value>(
+        _ call: WireCall, _ moment: WireMoment, _ promise: Promise<Value>, _ instead: (HTTPResponse) -> Value?
+    ) -> Passage {
         switch interfere(call, moment) {
-        case .none: return true
-        case .silence: return false
+        case .none: return .on
+        case .silence: return .stopped
+        case .delay(let length): return .later(length)
         case .fail(let error):
             promise.fulfil(.failure(error))
-            return false
+            return .stopped
+        case .answer(let response):
+            let failure = ExchangeError(.connectionLost, "answered \(response.status)")
+            promise.fulfil(instead(response).map { .success($0) } ?? .failure(failure))
+            return .stopped
         }
     }
 }
@@ -162,23 +274,37 @@ package final class ModelExchange: Exchange, @unchecked Sendable {
         try Task.checkCancellation()
         guard !port.isSevered else { throw ExchangeError(.unreachable, "the port is severed") }
         let promise = Promise<HTTPResponse>()
-        let call = wire.begin(port.incarnation, request.method.rawValue, request.target)
+        let call = wire.begin(
+            port.incarnation, request.method.rawValue, request.target,
+            name: request.method == .post ? Self.name(in: request.body) : nil)
         let wire = wire
         let patience = patience(request.timeout, promise)
         defer { wire.scheduler.cancel(patience) }
         wire.carry(call, on: port, into: promise) {
-            .success(wire.api.handle(request))
-        } summary: { response in
-            "\(response.status) \(keyedHash(0, String(decoding: response.body, as: UTF8.self), 0))"
+            let before = wire.api.revision
+            let response = wire.api.handle(request)
+            wire.judge(call, response, changed: wire.api.revision != before)
+            return .success(response)
+        } instead: {
+            $0
+        } summary: { [wire] response in
+            let text = wire.keepsTrace ? "\(response.body.withUnsafeBufferPointer { keyedHash(0, $0, 0) })" : ""
+            return ("\(response.status) \(text)", response.status &* 1_000_003 &+ response.body.count)
         }
         return try await promise.wait()
+    }
+
+    /// `metadata.name` of what a POST wants to make.
+    private static func name(in body: [UInt8]) -> String? {
+        guard let object = try? JSON.decode(JSONValue.self, from: body) else { return nil }
+        return object.text("metadata", "name")
     }
 
     package func open(_ request: HTTPRequest) async throws -> any HTTPStream {
         try Task.checkCancellation()
         guard !port.isSevered else { throw ExchangeError(.unreachable, "the port is severed") }
         let promise = Promise<ModelStream>()
-        let isFollow = (try? Route(request.target))?.isFollow == true
+        let isFollow = (try? wire.api.routes.route(request.target))?.isFollow == true
         let call = wire.begin(port.incarnation, isFollow ? "FOLLOW" : "WATCH", request.target)
         let (wire, port) = (wire, port)
         let patience = patience(request.timeout, promise)
@@ -186,8 +312,10 @@ package final class ModelExchange: Exchange, @unchecked Sendable {
         wire.carry(call, on: port, into: promise) {
             if isFollow { return .success(ModelFollow.open(request, on: wire, port)) }
             return Result { try ModelWatch.open(request, on: wire, port) }
+        } instead: {
+            ModelStream($0, wire)
         } summary: { stream in
-            "\(stream.head.status)"
+            ("\(stream.head.status)", stream.head.status)
         }
         return try await promise.wait()
     }
@@ -235,8 +363,10 @@ package final class WiredLedger: RunLedger, @unchecked Sendable {
         let call = wire.begin(port.incarnation, verb, target)
         wire.carry(call, on: port, into: promise) {
             Result { try act(ledger, cluster) }
+        } instead: { _ in
+            nil
         } summary: {
-            "\($0)"
+            ("\($0)", 1)
         }
         do { return try await promise.wait() } catch let error as ExchangeError {
             throw LedgerError(.unavailable, error.message)

@@ -25,6 +25,8 @@ package final class Incarnation: @unchecked Sendable {
     package let state = LoopState()
     /// `nil` while it lives.
     package fileprivate(set) var end: End?
+    /// A task of it went on after it was killed.
+    package fileprivate(set) var isStuck = false
     fileprivate var task: Task<Void, Never>?
 
     fileprivate init(_ name: String, _ scheduler: Scheduler) {
@@ -33,6 +35,15 @@ package final class Incarnation: @unchecked Sendable {
         port = Port(name)
         journal = RecordingJournal(scheduler)
         time = VirtualTimekeeper(scheduler)
+    }
+}
+
+/// Passes on what the ledger's store tells, on the world's thread.
+private final class LedgerRelay: @unchecked Sendable {
+    var observers: [(ModelLedgerStore.Commit) -> Void] = []
+
+    func hear(_ commit: ModelLedgerStore.Commit) {
+        for observer in observers { observer(commit) }
     }
 }
 
@@ -47,7 +58,10 @@ package final class Simulation: @unchecked Sendable {
     package let wire: ModelWire
     package let stores: ModelStores
     package let cluster: ModelCluster
-    package let ledger = ModelLedgerStore()
+    package let ledger: ModelLedgerStore
+    private let relay = LedgerRelay()
+    /// Whether incarnations keep what they tell; without it a schedule is cheaper.
+    package var keepsJournals = true
     package let behaviors: BehaviorSet
     package private(set) var incarnations: [Incarnation] = []
     package var kubelet: ModelKubelet { cluster.kubelet }
@@ -61,33 +75,59 @@ package final class Simulation: @unchecked Sendable {
         wire = ModelWire(scheduler, api, seed: seed)
         stores = ModelStores(scheduler)
         cluster = ModelCluster(api, wire, stores)
+        ledger = ModelLedgerStore { [relay] commit in relay.hear(commit) }
         api.addNamespace(Self.controllerNamespace)
     }
 
-    deinit { for incarnation in incarnations where incarnation.end == nil { kill(incarnation) } }
+    deinit {
+        for incarnation in incarnations where incarnation.end == nil { kill(incarnation) }
+        // What is still to come holds everything else, in circles.
+        scheduler.end()
+        wire.end()
+        api.end()
+    }
 
     package var clusterUID: String {
         api[ModelKey(.namespaces, "", "kube-system")]?.text("metadata", "uid") ?? ""
     }
 
+    /// Hears of each change of a row in the ledger: for invariants.
+    package func observeLedger(_ observer: @escaping (ModelLedgerStore.Commit) -> Void) {
+        relay.observers.append(observer)
+    }
+
     // MARK: Controllers
+
+    /// The times of leader election.
+    package var election = ElectionTimes()
+
+    /// Whether a process that has ended by itself is started again, as a Deployment does.
+    package var supervises = false
+
+    private func processEnded() {
+        guard supervises else { return }
+        scheduler.after(1_000, "a new incarnation") { [weak self] in self?.start() }
+    }
 
     @discardableResult
     package func start(_ name: String = "controller") -> Incarnation {
         let number = incarnations.count
         let incarnation = Incarnation("\(name)-\(number)", scheduler)
+        incarnation.journal.keepsEvents = keepsJournals
         incarnations.append(incarnation)
         let settings = Settings(
             agentImage: ModelImages.agent, controllerNamespace: Self.controllerNamespace)
-        let configuration = LoopConfiguration(
+        var prepared = LoopConfiguration(
             settings: settings, identity: incarnation.name, stop: incarnation.stop, state: incarnation.state)
+        prepared.election = election
+        let configuration = prepared
         let surroundings = Surroundings(
             executor: incarnation.executor, exchange: ModelExchange(wire, incarnation.port),
             ledger: WiredLedger(wire, incarnation.port, ledger, cluster: clusterUID), time: incarnation.time,
             entropy: KeyedEntropy(seed: keyedHash(seed, "incarnation", UInt64(number))),
             journal: incarnation.journal)
         let behaviors = behaviors
-        incarnation.task = Task(executorPreference: incarnation.executor) {
+        incarnation.task = Task(executorPreference: incarnation.executor) { [weak self] in
             let end: Incarnation.End
             do {
                 try await runControlLoop(behaviors, configuration: configuration, in: surroundings)
@@ -100,6 +140,7 @@ package final class Simulation: @unchecked Sendable {
                 end = .failed("\(error)")
             }
             incarnation.end = end
+            if case .ended = end { self?.processEnded() }
         }
         return incarnation
     }
@@ -111,6 +152,7 @@ package final class Simulation: @unchecked Sendable {
         incarnation.task?.cancel()
         incarnation.executor.isFrozen = false
         scheduler.drain(incarnation.executor)
+        if incarnation.end == nil { incarnation.isStuck = true }
     }
 
     /// Stops an incarnation as a suspended machine does; the world goes on.

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+package import JSON
+
+/// A request's target, taken apart.
+package struct Route: Sendable {
+    package var kind: ModelKind
+    package var namespace: String?
+    package var name: String?
+    package var subresource: String?
+    package var query: [String: String] = [:]
+
+    package init(_ target: String) throws {
+        let halves = target.split(separator: "?", maxSplits: 1)
+        for pair in halves.dropFirst().first?.split(separator: "&") ?? [] {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            query[String(parts[0])] = Self.decoded(String(parts.count > 1 ? parts[1] : ""))
+        }
+        var parts = (halves.first ?? "").split(separator: "/").map(String.init)[...]
+        let root = parts.popFirst()
+        let group = root == "apis" ? parts.popFirst() ?? "" : ""
+        let version = parts.popFirst()
+        if parts.first == "namespaces", parts.count > 2 {
+            parts.removeFirst()
+            namespace = parts.popFirst()
+        }
+        let plural = parts.popFirst()
+        guard root == "api" || root == "apis",
+            let kind = ModelKind.all.first(where: {
+                $0.group == group && $0.version == version && $0.plural == plural
+            })
+        else { throw ModelRefusal.unknownPath }
+        self.kind = kind
+        name = parts.popFirst()
+        subresource = parts.popFirst()
+    }
+
+    var isFollow: Bool { subresource == "log" && query["follow"] == "true" }
+
+    package var isWatch: Bool { query["watch"] == "true" || query["watch"] == "1" }
+
+    package func key(_ name: String) -> ModelKey { ModelKey(kind, namespace ?? "", name) }
+
+    /// Whether the label selector matches.
+    package func selects(_ object: JSONValue) -> Bool {
+        guard let selector = query["labelSelector"], !selector.isEmpty else { return true }
+        let labels = object[path: ["metadata", "labels"]]
+        return (try? ModelSelector.terms(selector))?.allSatisfy { $0.matches(labels) } ?? false
+    }
+
+    /// - Throws: `ModelRefusal`, when the selector is none.
+    func checkSelector() throws {
+        guard let selector = query["labelSelector"], !selector.isEmpty else { return }
+        do { _ = try ModelSelector.terms(selector) } catch {
+            throw ModelRefusal.bad("unable to parse requirement: \(selector)")
+        }
+    }
+
+    /// The most items of a page; 0 for all.
+    func limit() throws -> Int {
+        guard let text = query["limit"], !text.isEmpty else { return 0 }
+        guard let limit = Int(text) else { throw ModelRefusal.bad("the limit can't be read") }
+        return max(0, limit)
+    }
+
+    private static func decoded(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+/// A label selector, taken apart.
+enum ModelSelector {
+    struct Malformed: Error {}
+
+    struct Term {
+        var key: String
+        var isNegated: Bool
+        /// `nil`: the label is there, or not.
+        var values: [String]?
+
+        func matches(_ labels: JSONValue?) -> Bool {
+            let value = labels?[key]?.string
+            guard let values else { return (value != nil) != isNegated }
+            return (value.map(values.contains) ?? false) != isNegated
+        }
+    }
+
+    static func terms(_ text: String) throws(Malformed) -> [Term] {
+        var terms: [Term] = []
+        var rest = text[...]
+        while !rest.isEmpty {
+            // A comma inside of parentheses divides values.
+            let open = rest.firstIndex(of: "(")
+            let comma = rest.firstIndex(of: ",")
+            var end = comma ?? rest.endIndex
+            if let open, let comma, open < comma {
+                let close = rest.firstIndex(of: ")") ?? rest.endIndex
+                end = rest[close...].firstIndex(of: ",") ?? rest.endIndex
+            }
+            terms.append(try term(String(rest[..<end])))
+            rest = end < rest.endIndex ? rest[rest.index(after: end)...] : ""
+        }
+        return terms
+    }
+
+    private static func term(_ text: String) throws(Malformed) -> Term {
+        let words = text.split(whereSeparator: { " ()".contains($0) }).map(String.init)
+        if words.count > 2, ["in", "notin"].contains(words[1]), text.contains("(") {
+            let values = words[2...].joined().split(separator: ",").map(String.init)
+            return try checked(Term(key: words[0], isNegated: words[1] == "notin", values: values))
+        }
+        for (sign, isNegated) in [("!=", true), ("==", false), ("=", false)] {
+            guard let place = text.range(of: sign) else { continue }
+            let key = String(text[..<place.lowerBound]), value = String(text[place.upperBound...])
+            return try checked(Term(key: key, isNegated: isNegated, values: [value]))
+        }
+        let isNegated = text.hasPrefix("!")
+        return try checked(Term(key: isNegated ? String(text.dropFirst()) : text, isNegated: isNegated, values: nil))
+    }
+
+    private static func checked(_ term: Term) throws(Malformed) -> Term {
+        guard ModelRules.isQualified(term.key), term.values?.allSatisfy(ModelRules.isLabelValue) ?? true else {
+            throw Malformed()
+        }
+        return term
+    }
+}

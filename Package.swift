@@ -72,12 +72,17 @@ let package = Package(
         // Decode and encode times beside Foundation's: swift run -c release JSONBench
         .executableTarget(
             name: "JSONBench", dependencies: ["JSON"], path: "Benchmarks/JSONBench", swiftSettings: swiftSettings),
-        program(
-            "agent",
-            [
-                "CBrotli", "CLZ4", "CLZMA", "CZlib", "CZstd", "Catalog", "Curl", "Digest", "Frames", "JSON",
-                "ObjectStore", "Resources", "Seams",
-            ]),
+        // The agent is its scans, which tests can import, and a program around them.
+        .target(
+            name: "Scanning",
+            dependencies: [
+                "CBrotli", "CLZ4", "CLZMA", "CZlib", "CZstd", "Catalog", "Digest", "Frames", "JSON", "ObjectStore",
+                "Resources", "Seams",
+            ],
+            path: "Sources/agent", exclude: ["Program"], swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "agent", dependencies: ["Curl", "Frames", "JSON", "ObjectStore", "Resources", "Scanning"],
+            path: "Sources/agent/Program", swiftSettings: swiftSettings),
 
         // Stand-ins for tests: a deterministic executor, a model of the API server, a model of the ledger.
         .target(
@@ -86,6 +91,26 @@ let package = Package(
                 "ControlLoop", "Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams", "Wiring",
             ],
             path: "Tests/TestSupport", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "simulate", dependencies: ["Seams", "TestSupport"], path: "Tests/Simulation",
+            swiftSettings: swiftSettings),
+        // The model API server beside a real one: hack/test-conformance.sh
+        .executableTarget(
+            name: "conformance", dependencies: ["Curl", "JSON", "KubeClient", "Resources", "Seams", "TestSupport"],
+            path: "Tests/Conformance", swiftSettings: swiftSettings),
+        // Hostile bytes for every decoder: swift run -c release fuzz; docs/fuzzing.md
+        .target(name: "FuzzMeter", path: "Tests/Fuzz/Meter"),
+        .target(
+            name: "FuzzKit",
+            dependencies: [
+                "CLZ4", "CLZMA", "CZlib", "CZstd", "Catalog", "ControlLoop", "Frames", "JSON", "KubeClient",
+                "ObjectStore", "Postgres", "Reconciler", "Resources", "Scanning", "Seams",
+            ],
+            path: "Tests/Fuzz/Kit", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "fuzz", dependencies: ["FuzzKit", "FuzzMeter"], path: "Tests/Fuzz/Program",
+            swiftSettings: swiftSettings),
+        tests("FuzzTests", ["FuzzKit"]),
         tests("ResourcesTests", ["Resources"]),
         tests("JSONTests", ["JSON"]),
         tests("FramesTests", ["CZlib", "Digest", "Frames", "JSON"]),
@@ -100,7 +125,7 @@ let package = Package(
             "SimulationTests",
             [
                 "ControlLoop", "Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams", "TestSupport",
-            ]),
+            ], exclude: ["Regressions"]),
         tests("CurlTests", ["Curl", "Resources", "Seams"], exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Everything that needs no cluster: formatting, what modules may use, generated files, documents, a build in which every
 # warning is an error, and the unit and simulation tests. `make check` is this; run hack/setup.sh once before.
-#   hack/check.sh [STEP...]     lint, purity, generated, docs, shell, build, swift, python; all by default
+#   hack/check.sh [STEP...]     lint, purity, generated, docs, shell, build, swift, python, simulate; all by default
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$REPO_DIR"
@@ -52,7 +52,7 @@ build() { swift build --build-tests --explicit-target-dependency-import-check er
 # socket or for PostgreSQL beside it would measure that and not the code.
 swift_tests() {
   local group
-  for group in 'Resources|JSON|Frames|Catalog|Reconciler|KubeClient|ControlLoop|ObjectStore' Curl Ledger Simulation; do
+  for group in 'Resources|JSON|Frames|Catalog|Reconciler|KubeClient|ControlLoop|ObjectStore' Curl Ledger Simulation Fuzz; do
     step "check: swift tests of $group"
     swift test --skip-build --filter "^(${group})Tests\\."
   done
@@ -61,6 +61,7 @@ swift_tests() {
 python_tests() {
   local python=$VENV_DIR/bin/python
   PYTHONDONTWRITEBYTECODE=1 "$python" -m unittest discover -s Tests/CRD -p 'test_*.py'
+  PYTHONDONTWRITEBYTECODE=1 "$python" -m unittest discover -s Tests/Mutants -p 'test_*.py'
   PYTHONDONTWRITEBYTECODE=1 "$python" -m unittest discover -s Benchmarks/clones -p 'test_*.py'
   PATH=$VENV_DIR/bin:$PATH PYTHONDONTWRITEBYTECODE=1 REPRISE_AGENT="$(swift build --show-bin-path)/agent" \
     "$python" -m unittest discover -s Tests/Agent -p 'test_*.py'
@@ -72,12 +73,15 @@ python_tests() {
   fi
 }
 
-if [ $# -eq 0 ]; then set -- lint purity generated docs shell build swift python; fi
+# A tenth of what `make simulate` plays: some of these come to no fault, so that 2,000 are left.
+simulate() { "$HACK_DIR/simulate.sh" --schedules 2600 --processes "$(nproc)" --keep .build/simulate/failed; }
+
+if [ $# -eq 0 ]; then set -- lint purity generated docs shell build swift python simulate; fi
 for name in "$@"; do
   case $name in
-    lint | purity | generated | docs | shell | build) run=$name ;;
+    lint | purity | generated | docs | shell | build | simulate) run=$name ;;
     swift | python) run=${name}_tests ;;
-    *) fail "unknown step: $name" "known: lint, purity, generated, docs, shell, build, swift, python" ;;
+    *) fail "unknown step: $name" "known: lint, purity, generated, docs, shell, build, swift, python, simulate" ;;
   esac
   step "check: $name"
   # Not in a condition: there `set -e` would be off, and only the last command of a step would count.

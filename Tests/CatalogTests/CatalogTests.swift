@@ -274,6 +274,36 @@ private let delta = Archive().segments(1, 10...99).backup(1, 10)
     }
 }
 
+@Suite struct ForgedListingTests {
+    /// Every delta keeps the names of all that it builds on.
+    @Test func ofMoreBaseBackupsThanAScanReportsOnlySoManyAreLookedAt() {
+        var archive = Archive()
+        for number in 0..<5_000 {
+            var backup = ScannedBackup(name: "base_\(number)", lastModified: Archive.minute(0))
+            backup.isDelta = true
+            backup.deltaFrom = "base_\(number + 1)"
+            archive.listing.backups.append(backup)
+        }
+        let catalog = ArchiveCatalog(archive.listing)
+        #expect(catalog.backups.count == ArchiveListing.backupLimit)
+        #expect(catalog.backups.map(\.chain.count).max() ?? 0 <= ArchiveListing.backupLimit)
+    }
+
+    @Test func ofMoreRangesAndTimelinesThanAScanReportsTheNewestCount() {
+        var archive = Archive()
+        for number in 0..<UInt64(5_000) { archive = archive.segments(1, (number * 2)...(number * 2)) }
+        for timeline in Int64(2)..<3_000 {
+            archive.listing.timelines.append(
+                ScannedTimeline(timeline: timeline, parent: timeline - 1, switchLSN: "0/1"))
+        }
+        let within = archive.listing.withinLimits
+        #expect(within.ranges.count == ArchiveListing.rangeLimit)
+        #expect(within.ranges.last == archive.listing.ranges.last)
+        #expect(within.timelines.map(\.timeline) == Array(2_000..<3_000))
+        #expect(within.withinLimits == within)
+    }
+}
+
 @Suite struct LayoutTests {
     @Test(arguments: [
         ("part_001.tar.lz4", true), ("part_1000.tar", true), ("part_001.tar.lz4.tmp", false), ("part_.tar.lz4", false),

@@ -104,6 +104,16 @@ import Testing
         #expect { try page(text) } throws: { ($0 as? ObjectStoreError)?.code == .unexpected }
     }
 
+    @Test("a tag of megabytes is refused before anything compares its attributes with each other")
+    func longTag() {
+        let attributes = (0..<100_000).map { "a\($0)=\"b\"" }.joined(separator: " ")
+        let start = ContinuousClock.now
+        #expect(throws: ObjectStoreError.self) { try page("<ListBucketResult \(attributes)/>") }
+        #expect(throws: ObjectStoreError.self) { try page("<ListBucketResult \(attributes)") }
+        // It would take minutes.
+        #expect(ContinuousClock.now - start < .seconds(20))
+    }
+
     @Test("bytes that are no UTF-8 are refused")
     func notUnicode() {
         var bytes = Array(Self.document(Self.item("Xa")).utf8)

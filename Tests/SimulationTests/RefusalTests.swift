@@ -55,7 +55,7 @@ import Testing
                 story.world.apply([
                     "apiVersion": "v1", "kind": "PersistentVolumeClaim",
                     "metadata": ["name": "data-orders-staging-0", "namespace": "staging"],
-                    "spec": ["resources": ["requests": ["storage": "1Gi"]]],
+                    "spec": ["accessModes": ["ReadWriteOnce"], "resources": ["requests": ["storage": "1Gi"]]],
                 ])
             }),
         Case(
@@ -63,7 +63,11 @@ import Testing
             prepare: { story in
                 story.world.apply([
                     "apiVersion": "apps/v1", "kind": "StatefulSet",
-                    "metadata": ["name": "orders-staging", "namespace": "staging"], "spec": ["replicas": 0],
+                    "metadata": ["name": "orders-staging", "namespace": "staging"],
+                    "spec": [
+                        "replicas": 0, "serviceName": "x", "selector": ["matchLabels": ["app": "x"]],
+                        "template": ["metadata": ["labels": ["app": "x"]]],
+                    ],
                 ])
             }),
     ]

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+
+/// Several workers, each in a process of its own: a simulated world keeps to one thread.
+struct Crew {
+    private let options: Options
+
+    init(_ options: Options) { self.options = options }
+
+    /// - Returns: Whether all held.
+    func work() throws -> Bool {
+        let began = Date()
+        let folder = NSTemporaryDirectory() + "simulate-\(getpid())"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var workers: [(pid: pid_t, file: String)] = []
+        for number in 0..<options.processes {
+            let file = "\(folder)/\(number)"
+            let arguments = CommandLine.arguments.dropFirst() + ["--worker", "\(number)/\(options.processes)"]
+            workers.append((try Self.spawn(Array(arguments), into: file), file))
+        }
+        var coverage = Coverage()
+        var isGood = true
+        for worker in workers {
+            var status: Int32 = 0
+            while waitpid(worker.pid, &status, 0) < 0, errno == EINTR {}
+            if status & 0x7f != 0 { print("FAILED: a worker died of signal \(status & 0x7f)") }
+            if status != 0 { isGood = false }
+            for line in try String(contentsOfFile: worker.file, encoding: .utf8).split(separator: "\n")
+            where !coverage.take(String(line)) {
+                print(line)
+            }
+        }
+        let campaign = try Worker.campaign(options)
+        print("\(Int(Date().timeIntervalSince(began))) s with \(options.processes) processes")
+        return Report(coverage, campaign, options).tell() && isGood
+    }
+
+    /// By hand and without a thread: this program is built to have one.
+    private static func spawn(_ arguments: [String], into file: String) throws -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 1, file, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        let words = ["simulate"] + arguments
+        var pointers = words.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        var pid: pid_t = 0
+        let result = posix_spawn(&pid, "/proc/self/exe", &actions, nil, &pointers, environ)
+        guard result == 0 else { throw Refusal(words: "a worker can't be started: error \(result)") }
+        return pid
+    }
+}
+
+/// What a campaign has tried, for people.
+struct Report {
+    private let coverage: Coverage
+    private let campaign: Campaign
+    private let options: Options
+
+    init(_ coverage: Coverage, _ campaign: Campaign, _ options: Options) {
+        self.coverage = coverage
+        self.campaign = campaign
+        self.options = options
+    }
+
+    /// - Returns: Whether enough was tried.
+    func tell() -> Bool {
+        if options.perCell != nil { for line in coverage.table { print(line) } }
+        let moments = coverage.moments.sorted { $0.key < $1.key }
+        if options.perCell != nil { for (trouble, count) in moments { print("\(count) times: \(trouble)") } }
+        let stories = coverage.stories.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+        print("stories: \(stories.joined(separator: ", "))")
+        let share = coverage.schedules == 0 ? 0 : 100 * coverage.crowded / coverage.schedules
+        print(
+            "\(coverage.schedules) schedules in which a fault happened and a run ended (\(coverage.idle) others), "
+                + "\(coverage.traces.count) distinct traces, \(coverage.faults) faults, \(share) % with three runs on "
+                + "two services, at most \(coverage.slowest) ms from the last fault to the goal")
+        guard let times = options.perCell else { return true }
+        let missing = coverage.missing(campaign.cells, atLeast: times)
+        print("\(campaign.cells.count) cells, \(campaign.cells.count - missing.count) tried \(times) times or more")
+        for (cell, count) in missing.prefix(20) {
+            print("TOO FEW: \(cell.call) at \(cell.step), \(cell.trouble.rawValue): \(count)")
+        }
+        if share < 30 { print("TOO FEW: schedules with three runs on two services: \(share) %") }
+        return missing.isEmpty && share >= 30
+    }
+}

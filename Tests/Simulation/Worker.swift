@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Seams
+import TestSupport
+
+/// Plays schedules, one after the other.
+struct Worker {
+    private let options: Options
+    private let campaign: Campaign
+
+    init(_ options: Options) throws {
+        self.options = options
+        campaign = try Self.campaign(options)
+    }
+
+    static func campaign(_ options: Options) throws -> Campaign {
+        guard let name = options.scenario else { return Campaign(seed: options.seed) }
+        guard let scenario = Scenario.named(name) else {
+            let known = Scenario.all.map(\.name).joined(separator: ", ")
+            throw Refusal(words: "there is no story '\(name)'; there are \(known)")
+        }
+        return Campaign(seed: options.seed, scenarios: [scenario])
+    }
+
+    /// - Returns: Whether all held.
+    func work() throws -> Bool {
+        let (number, of) = options.worker ?? (0, 1)
+        var coverage = Coverage()
+        var failed = 0
+        for words in campaign.violations where number == 0 {
+            failed += 1
+            print("FAILED without any fault: \(words)")
+        }
+        if failed > 0, options.stopAtFirst { return false }
+        let pairs = options.pairs ? campaign.pairs() : []
+        let end = options.pairs ? pairs.count : options.from + options.schedules
+        for index in stride(from: options.from + number, to: end, by: of) {
+            let schedule = options.pairs ? pairs[index] : campaign.schedule(index)
+            let verdict = schedule.play()
+            coverage.add(verdict, of: schedule.scenario)
+            guard let words = verdict.violations.first else { continue }
+            failed += 1
+            print("FAILED \(index): \(words)")
+            if options.stopAtFirst { return false }
+            if failed <= 20 { try explain(index, schedule, verdict) }
+        }
+        if let times = options.perCell, !options.pairs {
+            failed += try topUp(&coverage, to: (times + of - 1) / of, number, of)
+        }
+        if options.worker != nil {
+            for line in coverage.lines { print(line) }
+            return failed == 0
+        }
+        return Report(coverage, campaign, options).tell() && failed == 0
+    }
+
+    /// Plays more schedules for the cells that were tried too seldom.
+    /// - Returns: How many failed.
+    private func topUp(_ coverage: inout Coverage, to times: Int, _ number: Int, _ of: Int) throws -> Int {
+        var failed = 0
+        for (index, cell) in campaign.cells.enumerated() {
+            var attempts = 0
+            while coverage.cells[cell] ?? 0 < times, attempts < 3 * times {
+                let schedule = campaign.schedule((index * 1_000 + attempts) * of + number, for: cell)
+                attempts += 1
+                let verdict = schedule.play()
+                coverage.add(verdict, of: schedule.scenario)
+                guard let words = verdict.violations.first else { continue }
+                failed += 1
+                print("FAILED for \(cell.call) at \(cell.step), \(cell.trouble.rawValue): \(words)")
+                if failed <= 5 { try explain(1_000_000 + index, schedule, verdict) }
+            }
+        }
+        return failed
+    }
+
+    /// Makes the script as short as it can be, and says how to see it again.
+    private func explain(_ index: Int, _ schedule: Schedule, _ verdict: Verdict) throws {
+        var shrinker = Shrinker { script in
+            var copy = schedule
+            copy.script = script
+            return !copy.play().violations.isEmpty
+        }
+        var script = verdict.script
+        script.faults = verdict.taken
+        var start = schedule.script
+        // What did not happen may still matter, by being looked for: only if it does not, it is left out at once.
+        var copy = schedule
+        copy.script = script
+        if !copy.play().violations.isEmpty { start = script }
+        let short = shrinker.shrink(start)
+        copy.script = short
+        let words = copy.play().violations.first ?? verdict.violations.first ?? ""
+        let text = "# \(words)\n\(short)\n"
+        for line in text.split(separator: "\n") { print("  | \(line)") }
+        let folder = options.keep ?? NSTemporaryDirectory()
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let file = "\(folder)/schedule-\(options.seed)-\(index).txt"
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        print("  replay with: simulate --replay \(file)")
+    }
+}
+
+/// Plays one script again.
+enum Replay {
+    /// - Returns: Whether all held.
+    static func play(_ file: String, _ options: Options) throws -> Bool {
+        let script = try FaultScript(reading: try String(contentsOfFile: file, encoding: .utf8))
+        guard let scenario = Scenario.named(script.story) else {
+            throw Refusal(words: "\(file) tells the story '\(script.story)', and there is none of that name")
+        }
+        let campaign = Campaign(seed: options.seed, scenarios: [scenario])
+        guard let schedule = campaign.schedule(of: script) else { return false }
+        var kept: Stage?
+        let verdict = schedule.play { stage in
+            kept = stage
+            stage.world.wire.keepsTrace = options.trace
+            stage.world.keepsJournals = options.trace
+        }
+        if options.trace, let stage = kept {
+            var lines = stage.world.wire.trace
+            for incarnation in stage.world.incarnations {
+                lines += incarnation.journal.lines(from: .debug).map { line in
+                    let parts = line.split(separator: " ", maxSplits: 1)
+                    return "\(parts[0]) [\(incarnation.name)] \(parts.dropFirst().first ?? "")"
+                }
+            }
+            let sorted = lines.enumerated().sorted {
+                (moment($0.element), $0.offset) < (moment($1.element), $1.offset)
+            }
+            for line in sorted { print(line.element) }
+            for line in stage.remains { print("remains: \(line)") }
+        }
+        for fault in verdict.taken { print("happened: \(fault)") }
+        for words in verdict.violations { print("FAILED: \(words)") }
+        if verdict.violations.isEmpty { print("all held; the goal was reached after \(verdict.duration) ms") }
+        print("trace \(verdict.trace)")
+        return verdict.violations.isEmpty
+    }
+
+    private static func moment(_ line: String) -> Int64 { Int64(line.prefix { $0 != " " }) ?? 0 }
+}

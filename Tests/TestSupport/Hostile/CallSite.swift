@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import JSON
+import Resources
+
+/// What a call is: the verb and what it is about, without the name. `PUT restoreruns/status`, `RECORD running`.
+package struct CallName: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package var verb: String
+    package var what: String
+
+    package init(_ verb: String, _ what: String) {
+        self.verb = verb
+        self.what = what
+    }
+
+    package static func < (left: CallName, right: CallName) -> Bool {
+        (left.what, left.verb) < (right.what, right.verb)
+    }
+
+    package var description: String { "\(verb) \(what)" }
+
+    /// A call of the ledger, and not of the API server.
+    package var isLedger: Bool { verb == "RECORD" || verb == "ASK" }
+    package var isStream: Bool { verb == "WATCH" || verb == "FOLLOW" }
+    package var isWrite: Bool { ["POST", "PUT", "PATCH", "DELETE", "RECORD"].contains(verb) }
+}
+
+/// A call by its meaning: what it is, whom it is about, and where that one stands.
+package struct CallPlace: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package var call: CallName
+    /// The service that it is about; `-` when it is about none.
+    package var subject: String
+    /// Where that service's run stands.
+    package var step: String
+
+    package init(_ call: CallName, of subject: String, at step: String) {
+        self.call = call
+        self.subject = subject
+        self.step = step
+    }
+
+    package static func < (left: CallPlace, right: CallPlace) -> Bool {
+        (left.call, left.subject, left.step) < (right.call, right.subject, right.step)
+    }
+
+    package var description: String { "\(call) of \(subject) at \(step)" }
+}
+
+/// The first, second, ... call of a place in a schedule, whoever makes it.
+package struct CallSite: Hashable, Sendable, CustomStringConvertible {
+    package var ordinal: Int
+    package var place: CallPlace
+
+    package init(_ ordinal: Int, _ place: CallPlace) {
+        self.ordinal = ordinal
+        self.place = place
+    }
+
+    package var description: String { "call \(ordinal) of \(place)" }
+}
+
+/// Tells of each call what it means. It follows the runs as they are committed, so that names made of a run's UID lead
+/// back to the service that the run is about.
+package final class Bearings {
+    private var subjects: [String: String] = [:]
+    private var steps: [String: String] = [:]
+    private var services: [String] = []
+    private var routes: [String: (name: CallName, object: String)] = [:]
+
+    package init(_ world: Simulation) {
+        world.api.observers.append { [unowned self] change in
+            if change.key.kind == .runs { follow(change.object) }
+        }
+    }
+
+    /// What a run's status says about where it stands.
+    package static func step(of run: JSONValue) -> String {
+        let status = run["status"]
+        guard let state = status?.text("state") else { return "New" }
+        guard ["Pending", "Running"].contains(state) else { return "Ended" }
+        if status?[path: ["restore", "ending"]] != nil { return "Ending" }
+        if let last = status?.items("restore", "completedSteps").last?.string { return last }
+        return status?.text("plan", "hash") == nil ? "Planning" : "Planned"
+    }
+
+    private func follow(_ run: JSONValue) {
+        guard let uid = run.text("metadata", "uid"), let name = run.text("metadata", "name") else { return }
+        let service = run.text("spec", "target", "newService", "name") ?? name
+        if subjects[uid] == nil {
+            subjects[uid] = service
+            subjects[String(uid.replacing("-", with: "").prefix(13))] = service
+            subjects[name] = service
+            if !services.contains(service) {
+                services.append(service)
+                services.sort { $0.count > $1.count }
+            }
+        }
+        steps[service] = Self.step(of: run)
+    }
+
+    /// The place of a call, now.
+    package func place(of call: WireCall) -> CallPlace {
+        let (name, object) = names(of: call)
+        let subject = subject(of: object)
+        return CallPlace(name, of: subject, at: steps[subject] ?? "-")
+    }
+
+    private func names(of call: WireCall) -> (CallName, String) {
+        if let known = routes[call.target] {
+            let isSame = known.name.verb == call.verb
+            if isSame, call.name == nil { return known }
+        }
+        let found = Self.names(of: call)
+        if call.name == nil { routes[call.target] = found }
+        return found
+    }
+
+    private static func names(of call: WireCall) -> (name: CallName, object: String) {
+        if call.target.hasPrefix("ledger/") {
+            let parts = call.target.split(separator: "/").map(String.init)
+            // ledger/<name>/<status>/<phase> or ledger/<uid>
+            guard parts.count > 2 else { return (CallName(call.verb, "ledger"), parts.last ?? "") }
+            return (CallName(call.verb, parts[2]), parts[1])
+        }
+        guard let route = try? Route(call.target) else { return (CallName(call.verb, "?"), "") }
+        var what = route.kind.plural
+        if let subresource = route.subresource { what += "/\(subresource)" }
+        let verb = call.verb == "GET" && route.name == nil ? "LIST" : call.verb
+        return (CallName(verb, what), call.name ?? route.name ?? "")
+    }
+
+    private func subject(of object: String) -> String {
+        if object.isEmpty { return "-" }
+        if let known = subjects[object] { return known }
+        if object.hasPrefix("reprise-") {
+            let rest = object.dropFirst("reprise-".count)
+            let mark = String(rest.prefix { $0 != "-" })
+            if let known = subjects[mark] { return known }
+            if rest.hasPrefix("spool-"), let known = subjects[String(rest.dropFirst("spool-".count))] { return known }
+        }
+        let found = services.first { service in
+            object == service || object.hasPrefix("\(service)-") || object.hasSuffix("-\(service)-0")
+        }
+        return found ?? "-"
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Reconciler
+import Resources
+
+extension WorldEvent {
+    /// How long it lasts, in seconds; 0 for what is over at once.
+    package var seconds: Int64 {
+        switch self {
+        case .loseNode(_, _, let seconds), .bucketUnreachable(_, let seconds), .revoke(_, let seconds),
+            .imageGone(_, let seconds), .podsRefused(_, let seconds):
+            seconds
+        case .scaler(_, _, _, let seconds): seconds
+        // A repository that is not there is waited for: it may be applied a little later than what names it.
+        case .deleteNamespace: 660
+        // Nobody hears of an object without the label; only the step's deadline comes round.
+        case .edit(_, .removeLabel): 2_000
+        // The image may refuse to start like that; the run waits, and says so.
+        case .edit(_, .setVariable), .edit(_, .scale(0)): 2_000
+        default: 0
+        }
+    }
+}
+
+extension Campaign {
+    private static func key(_ kind: ModelKind, _ name: String) -> ModelKey { ModelKey(kind, Story.space, name) }
+
+    /// What people, nodes and stores do to the stories' objects.
+    static let events: [WorldEvent] = pods + workloads + objects + stores
+
+    private static let pods: [WorldEvent] = [
+        .deletePod(key(.pods, "orders-a-0")), .evict(key(.pods, "orders-a-0")),
+        .killContainer(key(.pods, "orders-a-0")), .forceDeletePod(key(.pods, "orders-a-0")),
+        .loseNode("node-1", crashed: true, seconds: 20), .loseNode("node-1", crashed: false, seconds: 20),
+        .imageGone(Story.image, seconds: 15), .podsRefused(Story.space, seconds: 15),
+    ]
+
+    private static let workloads: [WorldEvent] = [
+        .delete(key(.statefulSets, "orders-a")), .recreate(key(.statefulSets, "orders-a")),
+        .edit(key(.statefulSets, "orders-a"), .removeLabel(Label.managedBy)),
+        .edit(key(.statefulSets, "orders-a"), .annotate("example.com/note", "seen")),
+        .edit(key(.statefulSets, "orders-a"), .scale(0)), .edit(key(.statefulSets, "orders-a"), .scale(1)),
+        .edit(key(.statefulSets, "orders-a"), .setVariable("WALG_CLONE_FROM", "s3://prod/elsewhere/15")),
+        .scaler(key(.statefulSets, "orders-a"), every: 2, to: 1, until: 20),
+        .delete(key(.claims, "data-orders-a-0")), .recreate(key(.claims, "data-orders-a-0")),
+        .edit(key(.claims, "data-orders-a-0"), .removeLabel(Label.runUID)),
+    ]
+
+    private static let objects: [WorldEvent] = [
+        .delete(key(.services, "orders-a")), .delete(key(.services, "orders-a-pods")),
+        .recreate(key(.secrets, "prod-readonly")), .recreate(key(.repositories, "prod-readonly")),
+        .delete(key(.runs, "monday")), .recreate(key(.runs, "monday")), .delete(key(.clones, "orders-a")),
+        .recreate(key(.clones, "orders-a")), .edit(key(.runs, "monday"), .annotate("example.com/note", "seen")),
+        .edit(key(.clones, "orders-a"), .annotate("example.com/note", "seen")), .deleteNamespace(Story.space),
+    ]
+
+    private static let stores: [WorldEvent] = [
+        .newBackup("prod/\(Story.sourcePath)/15"), .newWAL("prod/\(Story.sourcePath)/15"),
+        .deleteBackup("prod/\(Story.sourcePath)/15"), .bucketUnreachable("prod", seconds: 15),
+        .bucketUnreachable("staging", seconds: 15), .revoke("reader", seconds: 15), .revoke("writer", seconds: 15),
+        .storeClock(-600), .storeClock(600),
+    ]
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import JSON
+import Reconciler
+import Resources
+
+/// What must hold when a story has come to its end.
+extension Invariants {
+    /// - Parameter isTouched: Somebody has taken things apart: what is left of them proves nothing.
+    package func checkEnd(of world: Simulation, isTouched: Bool = false) {
+        if !isTouched { for words in world.kubelet.violations { broken(words) } }
+        if world.scheduler.foreign > 0 { broken("\(world.scheduler.foreign) jobs ran outside of the executor") }
+        for incarnation in world.incarnations {
+            if incarnation.isStuck { broken("\(incarnation.name) went on after it was killed") }
+            if case .failed(let words) = incarnation.end { broken("\(incarnation.name) failed: \(words)") }
+        }
+        checkRecords(world)
+        if !isTouched { checkLeftovers(world) }
+        for put in world.stores.puts where put.bucket == "prod" && put.by != "somebody" {
+            broken("\(put.by) wrote \(put.key) into the source's bucket")
+        }
+    }
+
+    /// Each run has one row, and it says what the object says.
+    private func checkRecords(_ world: Simulation) {
+        var rows = Dictionary(grouping: world.ledger.runs, by: \.key.run).mapValues { $0.map(\.run.columns) }
+        for (key, run) in world.api.all(.runs) {
+            let uid = run.text("metadata", "uid") ?? ""
+            let found = rows.removeValue(forKey: uid) ?? []
+            let state = run.text("status", "state") ?? "-"
+            guard found.count == 1, let row = found.first else {
+                broken("\(key) has \(found.count) rows in the ledger")
+                continue
+            }
+            if row.status != state.lowercased() { broken("\(key) is \(state), and the ledger says \(row.status)") }
+            if !run.items("metadata", "finalizers").isEmpty { broken("\(key) has ended, and a finalizer holds it") }
+        }
+        for (uid, left) in rows {
+            for row in left where !LedgerWords.isTerminal(row.status) {
+                broken("the run \(row.name) (\(uid)) is gone, and the ledger says that it is \(row.status)")
+            }
+            if left.count > 1 { broken("the run \(uid) has \(left.count) rows in the ledger") }
+        }
+    }
+
+    /// Of a run that did not complete nothing is left that holds data or lets anybody in; unless it had been opened.
+    private func checkLeftovers(_ world: Simulation) {
+        for kind in [ModelKind.statefulSets, .claims, .services] {
+            for (key, object) in world.api.all(kind) {
+                guard let uid = object.text("metadata", "labels", Label.runUID) else { continue }
+                guard let run = run(uid) else {
+                    broken("\(key) belongs to no run")
+                    continue
+                }
+                let state = run.text("status", "state")
+                if state != "Completed", !isOpened(uid) { broken("\(key) is left of a run that is \(state ?? "new")") }
+            }
+        }
+        for (key, set) in world.api.all(.statefulSets) where set.text("metadata", "labels", Label.runUID) != nil {
+            checkData(key, set, world)
+        }
+    }
+
+    /// A service that runs serves what was restored, sealed, with the password that its Secret has.
+    private func checkData(_ key: ModelKey, _ set: JSONValue, _ world: Simulation) {
+        guard let uid = set.text("metadata", "labels", Label.runUID), run(uid)?.text("status", "state") == "Completed"
+        else { return }
+        guard let cluster = world.kubelet.volume(key.namespace, "data-\(key.name)-0")?.cluster else {
+            return broken("\(key): its run is completed, and its volume is empty")
+        }
+        if !cluster.isSealed { broken("\(key): its run is completed, and its data is not sealed") }
+        if cluster.password != world.secretText(key.namespace, "\(key.name)-credentials", "password") {
+            broken("\(key): its password is not the one in its Secret")
+        }
+    }
+}

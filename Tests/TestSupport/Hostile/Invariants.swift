@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import JSON
+import Reconciler
+import Resources
+
+/// What must hold at every instant, whatever goes wrong. Asked inside the commit of every write, of the API server and of
+/// the ledger: nothing is polled, and nothing can happen between two looks.
+package final class Invariants {
+    /// What was broken, in words; the first one is what to look at.
+    package private(set) var violations: [String] = []
+
+    private unowned let world: Simulation
+    /// By UID, as they were committed last.
+    private var runs: [String: JSONValue] = [:]
+    private var opened: Set<String> = []
+    /// By run: somebody has edited its StatefulSet.
+    private var spoiled: Set<String> = []
+    /// Whether a run's service has ever been opened.
+    func isOpened(_ uid: String) -> Bool { opened.contains(uid) }
+
+    package init(_ world: Simulation) {
+        self.world = world
+        world.api.observers.append { [unowned self] change in look(at: change) }
+        world.observeLedger { [unowned self] commit in look(at: commit) }
+    }
+
+    func broken(_ words: String) {
+        if violations.count < 20 { violations.append("at \(world.scheduler.now) ms: \(words)") }
+    }
+
+    /// A run by its UID, also when it is gone.
+    func run(_ uid: String) -> JSONValue? { runs[uid] }
+
+    // MARK: Writes to the API server
+
+    private func look(at change: ModelAPI.Change) {
+        if change.key.kind == .runs { follow(change) }
+        let isOurs = world.incarnations.contains { $0.name == change.writer }
+        if isOurs, change.key.kind != .leases {
+            checkLeader(change.writer, "\(change.key)")
+            checkOwnership(change)
+        }
+        switch change.key.kind {
+        case .statefulSets, .services: checkOpening(change)
+        default: break
+        }
+    }
+
+    /// Only who holds the Lease writes.
+    private func checkLeader(_ writer: String, _ what: String) {
+        guard let lease = world.api.all(.leases, in: Simulation.controllerNamespace).first?.object else { return }
+        let holder = lease.text("spec", "holderIdentity") ?? ""
+        if !holder.hasPrefix("\(writer)_") {
+            broken("\(writer) wrote \(what) while the Lease was held by '\(holder)'")
+        }
+    }
+
+    private func follow(_ change: ModelAPI.Change) {
+        guard let uid = change.object.text("metadata", "uid") else { return }
+        runs[uid] = change.object
+        guard let before = change.before, change.kind == .modified else { return }
+        let (old, new) = (before["status"], change.object["status"])
+        guard let state = old?.text("state") else { return }
+        if !["Pending", "Running"].contains(state) {
+            // Terminal is final; what may follow is where the outcome is recorded.
+            for field in ["state", "phase", "failedPhase", "finishedAt", "message", "plan", "restore", "attempt"]
+            where old?[field] != new?[field] {
+                broken("\(change.key): \(field) changed after the run was \(state)")
+            }
+            let (was, now) = (finished(before), finished(change.object))
+            if was != now { broken("\(change.key): it finished as \(was), and then as \(now)") }
+        }
+        if state == "Running", let hash = old?.text("plan", "hash"), new?.text("plan", "hash") != hash {
+            broken("\(change.key): its plan changed while it ran")
+        }
+        if state == "Running", new?.text("state") == "Pending" { broken("\(change.key): from Running to Pending") }
+        let steps = old?.items("restore", "completedSteps") ?? []
+        let later = new?.items("restore", "completedSteps") ?? []
+        if !later.starts(with: steps) { broken("\(change.key): a step that was done is not done any more") }
+        for pin in ["claimUID", "targetUID", "pinnedBackup", "sourceURI", "archiveURI"] {
+            if let value = old?[path: ["restore", pin]], new?[path: ["restore", pin]] != value {
+                broken("\(change.key): \(pin) changed")
+            }
+        }
+    }
+
+    private func finished(_ run: JSONValue) -> String {
+        run.items("status", "conditions").first { $0["type"] == "Finished" }?.text("reason") ?? "-"
+    }
+
+    // MARK: What the controller makes, changes and takes away
+
+    private static let kept: Set<ModelKind> = [.statefulSets, .claims, .services, .secrets, .jobs, .configMaps, .pods]
+
+    private func checkOwnership(_ change: ModelAPI.Change) {
+        let key = change.key
+        guard Self.kept.contains(key.kind) else { return }
+        guard let before = change.before else { return checkMaking(change) }
+        // Whoever takes one of the labels away does not take the object over.
+        let labels = before[path: ["metadata", "labels"]]
+        if labels?[Label.managedBy]?.string != Label.managedByValue, labels?[Label.runUID] == nil {
+            broken(
+                "\(key) is somebody else's, and \(change.writer) \(change.kind == .deleted ? "deleted" : "changed") it")
+        }
+        let isLeaving =
+            change.kind == .deleted
+            || (before[path: ["metadata", "deletionTimestamp"]] == nil
+                && change.object[path: ["metadata", "deletionTimestamp"]] != nil)
+        if isLeaving { checkTakingAway(key, before) }
+    }
+
+    /// Nothing is made before the plan is pinned and the ledger has the run; looking is all that may be done.
+    private func checkMaking(_ change: ModelAPI.Change) {
+        let key = change.key
+        guard let uid = change.object.text("metadata", "labels", Label.runUID) else { return }
+        if key.kind == .jobs, key.name.contains("-scan-") { return }
+        // An outcome on its way to the ledger, and no part of a service.
+        if key.kind == .configMaps { return }
+        guard let run = runs[uid] else { return broken("\(key) was made for a run that never was") }
+        guard run.text("status", "plan", "hash") != nil, run.text("status", "state") != "Pending" else {
+            return broken("\(key) was made before its run was planned")
+        }
+        let row = world.ledger[ModelLedgerStore.Key(cluster: world.clusterUID, run: uid)]
+        guard let status = row?.columns.status, ["running", "completed"].contains(status) else {
+            return broken("\(key) was made while the ledger said '\(row?.columns.status ?? "nothing")'")
+        }
+        let image = change.object.items("spec", "template", "spec", "containers").first?.text("image")
+        if key.kind == .statefulSets {
+            if let wanted = run.text("spec", "target", "newService", "image"), wanted != image {
+                broken("\(key) runs \(image ?? "nothing"), and \(wanted) was planned")
+            }
+            let hash = row?.columns.planHash
+            if hash != run.text("status", "plan", "hash") { broken("\(key): the ledger has another plan") }
+        }
+    }
+
+    /// What holds data goes only with a run that failed before it was opened, and only the very object that it made.
+    private func checkTakingAway(_ key: ModelKey, _ object: JSONValue) {
+        guard [.statefulSets, .claims, .services, .secrets].contains(key.kind) else { return }
+        let uid = object.text("metadata", "labels", Label.runUID) ?? ""
+        guard let run = runs[uid] else { return broken("\(key) was deleted, and no run has made it") }
+        let own = object.text("metadata", "uid")
+        if opened.contains(uid) { broken("\(key) was deleted although its service had been opened") }
+        if run.text("status", "state") == "Completed" { broken("\(key) was deleted although its run is completed") }
+        let pin = key.kind == .claims ? "claimUID" : key.kind == .statefulSets ? "targetUID" : nil
+        if let pin, let made = run.text("status", "restore", pin), made != own {
+            broken("\(key) was deleted, and it is not the one that its run made")
+        }
+        let isEnding = run[path: ["status", "restore", "ending"]] != nil
+        let isGoing = run[path: ["metadata", "deletionTimestamp"]] != nil
+        if !isEnding, !isGoing { broken("\(key) was deleted before its run was ending") }
+    }
+
+    // MARK: Opening
+
+    private func variables(_ set: JSONValue) -> [String] {
+        set.items("spec", "template", "spec", "containers").flatMap { $0.items("env") }.compactMap { $0.text("name") }
+    }
+
+    /// The server of a quarantined StatefulSet listens to nobody.
+    private func isQuarantined(_ set: JSONValue) -> Bool {
+        set.items("spec", "template", "spec", "containers").flatMap { $0.items("args") }
+            .contains { $0 == "listen_addresses=" }
+    }
+
+    private func checkOpening(_ change: ModelAPI.Change) {
+        let key = change.key
+        guard change.kind != .deleted else { return }
+        let setKey = ModelKey(.statefulSets, key.namespace, key.name)
+        let isService = key.kind == .services
+        if isService, change.object.text("spec", "clusterIP") == "None" { return }
+        let set = isService ? world.api[setKey] : change.object
+        guard let set, let uid = set.text("metadata", "labels", Label.runUID) else { return }
+        let isCloning = variables(set).contains("WALG_CLONE_FROM")
+        // Whoever puts it back himself will see what comes of it: that is not our doing.
+        if change.writer == "somebody", !isService { spoiled.insert(uid) }
+        if spoiled.contains(uid) { return }
+        let isServed = isService || world.api[ModelKey(.services, key.namespace, key.name)] != nil
+        if !isService {
+            if let before = change.before, !variables(before).contains("WALG_CLONE_FROM"), isCloning,
+                before.text("metadata", "uid") == set.text("metadata", "uid")
+            {
+                broken("\(key): WALG_CLONE_FROM is back")
+            }
+            if !isCloning, !isQuarantined(set) { opened.insert(uid) }
+        }
+        guard isServed else { return }
+        opened.insert(uid)
+        if isCloning { broken("\(key): clients are let in while WALG_CLONE_FROM is there") }
+        if isQuarantined(set) { broken("\(key): clients are let in while it is in quarantine") }
+        guard let volume = world.kubelet.volume(key.namespace, "data-\(key.name)-0"), let cluster = volume.cluster
+        else {
+            if change.before == nil, isService { broken("\(key): clients are let in, and there is no data") }
+            return
+        }
+        if isService, change.before == nil, !cluster.isSealed { broken("\(key): clients are let in before the seal") }
+    }
+
+    // MARK: Writes to the ledger
+
+    private func look(at commit: ModelLedgerStore.Commit) {
+        let writer = world.api.writer
+        let after = commit.after.columns
+        if world.incarnations.contains(where: { $0.name == writer }) {
+            checkLeader(writer, "the ledger's row of \(after.name)")
+        }
+        if let before = commit.before?.columns {
+            if LedgerWords.isTerminal(before.status), before.status != after.status, !before.inferred {
+                broken("the ledger's row of \(after.name) was \(before.status), and then \(after.status)")
+            }
+        }
+        guard after.status == "running" else { return }
+        // Whoever reads the ledger after a disaster must find what the object says.
+        if let run = runs[after.runUID], run.text("status", "plan", "hash") == nil {
+            broken("the ledger says that \(after.name) runs, and it has no plan")
+        }
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import JSON
+import Resources
+
+/// The stories that the adversary disturbs.
+extension Scenario {
+    package static let all: [Scenario] = [
+        clone, pair, moment, named, otherBackup, byHand, refused, cancelledEarly, cancelledLate, deleted, crowd, again,
+        sameName, afterwards,
+    ]
+
+    package static func named(_ name: String) -> Scenario? { all.first { $0.name == name } }
+
+    private static let everything = ["order 1", "order 2", "order 3"]
+
+    /// A service serves these rows, and its runs ended like that.
+    private static func expect(
+        _ stage: Stage, _ service: String, _ rows: [String]?, _ outcome: [String]
+    ) -> String? {
+        if stage.outcome(service) != outcome {
+            return "the runs of \(service) ended as \(stage.outcome(service)), and not as \(outcome)"
+        }
+        if stage.rows(service) != rows {
+            return "\(service) has \(stage.rows(service) ?? ["no data"]), and not \(rows ?? ["no data"])"
+        }
+        return nil
+    }
+
+    /// One service is cloned to the archive's end.
+    package static let clone = Scenario("clone") {
+        $0.clone("orders-a")
+    } isWrong: {
+        expect($0, "orders-a", everything, ["Completed"])
+    }
+
+    /// Two controllers, one of which waits.
+    static let pair = Scenario("leader-and-standby", controllers: 2) {
+        $0.clone("orders-a")
+    } isWrong: {
+        expect($0, "orders-a", everything, ["Completed"])
+    }
+
+    private static func recent(_ stage: Stage) {
+        let epoch = stage.world.scheduler.epoch
+        var archive = Story.archive(stage.world)
+        archive.rows = ["order 1", "order 2", "order 3", "order 4"]
+        archive.commits = [
+            "order 2": epoch.adding(seconds: -50_000), "order 3": epoch.adding(seconds: -5_000),
+            "order 4": epoch.adding(seconds: -100),
+        ]
+        stage.world.stores.seed(archive, bucket: "prod", path: Story.sourcePath)
+    }
+
+    private static func target(_ stage: Stage, _ seconds: Int64) -> JSONValue {
+        ["kind": "Time", "time": .string(stage.world.scheduler.epoch.adding(seconds: seconds).rfc3339)]
+    }
+
+    /// To a moment, by the image's own entrypoint.
+    static let moment = Scenario("to-a-moment") { stage in
+        recent(stage)
+        stage.clone("orders-a") { $0.set(["spec", "recoveryTarget"], target(stage, -1_000)) }
+    } isWrong: {
+        expect($0, "orders-a", everything, ["Completed"])
+    }
+
+    /// To a moment before the newest base backup: an init container fetches the older one.
+    static let named = Scenario("from-an-older-backup") { stage in
+        recent(stage)
+        stage.clone("orders-a") { $0.set(["spec", "recoveryTarget"], target(stage, -60_000)) }
+    } isWrong: {
+        expect($0, "orders-a", ["order 1"], ["Completed"])
+    }
+
+    /// The image fetches another backup than the planned one: the second run names it.
+    static let otherBackup = Scenario("another-backup", runs: 2) { stage in
+        recent(stage)
+        stage.clone("orders-a") {
+            $0.set(["spec", "recoveryTarget"], target(stage, -1_000))
+            $0.set(["spec", "service", "image"], .string("\(Story.image)-other-backup"))
+            $0.set(["spec", "retry"], ["limit": 1])
+        }
+    } isWrong: {
+        expect($0, "orders-a", everything, ["Completed", "OtherBaseBackup"])
+    }
+
+    /// A run that somebody asks for himself.
+    static let byHand = Scenario("by-hand") {
+        $0.run("monday", into: "orders-a")
+    } isWrong: {
+        expect($0, "orders-a", everything, ["Completed"])
+    }
+
+    /// What was asked for can't be had.
+    static let refused = Scenario("refused", weight: 4) {
+        $0.run("monday", into: "orders-a") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
+    } isWrong: {
+        expect($0, "orders-a", nil, ["NoBackupsFound"])
+    }
+
+    static let cancelledEarly = Scenario("cancelled-early", weight: 3, isSmooth: false) {
+        $0.run("monday", into: "orders-a")
+        $0.when("orders-a", is: "Planned", after: 40) { $0.cancel("monday") }
+    } isWrong: { stage in
+        isEither(stage, "orders-a", ["Cancelled"])
+    }
+
+    static let cancelledLate = Scenario("cancelled-late", isSmooth: false) {
+        $0.run("monday", into: "orders-a")
+        $0.when("orders-a", is: "Restore", after: 300) { $0.cancel("monday") }
+    } isWrong: { stage in
+        isEither(stage, "orders-a", ["Cancelled"])
+    }
+
+    /// A cancel comes before or after the point of no return: what the run says and what is there must fit together.
+    private static func isEither(_ stage: Stage, _ service: String, _ outcome: [String]) -> String? {
+        let found = stage.outcome(service)
+        guard found == outcome || found == ["Completed"] else { return "the run of \(service) ended as \(found)" }
+        return nil
+    }
+
+    static let deleted = Scenario("deleted", isSmooth: false) {
+        $0.run("monday", into: "orders-a")
+        $0.when("orders-a", is: "Provision", after: 500) { $0.delete(.runs, "monday") }
+    } isWrong: { stage in
+        stage.runs.isEmpty ? nil : "the run is still there"
+    }
+
+    /// Three runs on two services at the same time.
+    static let crowd = Scenario("crowd", targets: 2, runs: 3, isSmooth: false) {
+        $0.clone("orders-a")
+        $0.run("monday", into: "orders-b") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
+        $0.at(1_500) { stage in stage.run("tuesday", into: "orders-b") }
+        $0.when("orders-b", is: "Claim", after: 200) { $0.cancel("tuesday") }
+    } isWrong: { stage in
+        if let wrong = expect(stage, "orders-a", everything, ["Completed"]) { return wrong }
+        let others = stage.outcome("orders-b")
+        // Which of them is looked at first depends on what went wrong.
+        let isRefused = others.contains("NoBackupsFound") || others.contains("TargetNotEmpty")
+        guard others.count == 2, isRefused, others.contains("Cancelled") || others.contains("Completed") else {
+            return "the runs of orders-b ended as \(others)"
+        }
+        return nil
+    }
+
+    /// Three runs on two services, none of which comes far: one is cancelled when it is planned, the others can't be had.
+    package static let again = Scenario("again", weight: 6, targets: 2, runs: 3, isSmooth: false) {
+        $0.run("monday", into: "orders-a")
+        $0.run("tuesday", into: "orders-b") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
+        $0.when("orders-a", is: "Planned", after: 20) { $0.cancel("monday") }
+        $0.at(1_300) { stage in
+            stage.run("wednesday", into: "orders-a") { $0.set(["spec", "service", "storage", "size"], "1Gi") }
+        }
+    } isWrong: { stage in
+        let outcome = stage.outcome("orders-a")
+        guard outcome.count == 2,
+            Set(outcome).isSubset(of: ["Cancelled", "Completed", "TargetNotEmpty", "VolumeTooSmall"])
+        else { return "the two runs for orders-a ended as \(outcome)" }
+        return stage.outcome("orders-b") == ["NoBackupsFound"] ? nil : "orders-b: \(stage.outcome("orders-b"))"
+    }
+
+    /// Two runs want the same name, and a third wants another one.
+    static let sameName = Scenario("one-name-for-two", targets: 2, runs: 3) {
+        $0.run("monday", into: "orders-a")
+        $0.run("tuesday", into: "orders-a")
+        $0.run("wednesday", into: "orders-b") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
+    } isWrong: { stage in
+        let outcome = stage.outcome("orders-a")
+        guard outcome.count == 2, outcome.contains("Completed"), outcome != ["Completed", "Completed"] else {
+            return "the two runs for one name ended as \(outcome)"
+        }
+        if stage.rows("orders-a") != everything { return "orders-a has \(stage.rows("orders-a") ?? ["no data"])" }
+        return nil
+    }
+
+    /// Somebody deletes the StatefulSet of a service that is open; it is made again around its data.
+    static let afterwards = Scenario("made-again") {
+        $0.clone("orders-a")
+        $0.when("orders-a", is: "Ended", after: 1_000) { $0.delete(.statefulSets, "orders-a") }
+    } isWrong: {
+        expect($0, "orders-a", everything, ["Completed"])
+    }
+}

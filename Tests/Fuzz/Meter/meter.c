@@ -115,12 +115,12 @@ volatile int64_t *fuzz_shared_number(const char *path) {
     return map == MAP_FAILED ? NULL : (volatile int64_t *)map;
 }
 
-void fuzz_watch(unsigned seconds) {
+void fuzz_watch(unsigned processor, unsigned clock) {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    struct itimerval time = {{0, 0}, {seconds, 0}};
+    struct itimerval time = {{0, 0}, {processor, 0}};
     setitimer(ITIMER_PROF, &time, NULL);
-    alarm(seconds * 10);
+    alarm(clock);
 }
 
 void fuzz_line_buffer(void) { setvbuf(stdout, NULL, _IOLBF, 0); }

@@ -31,7 +31,7 @@ struct Session {
     /// - Returns: whether nothing was found.
     func mutate(_ decoders: [FuzzDecoder], cases: Int, seconds: Double) async throws -> Bool {
         // A slice for each, as often as there is time: later ones go on where earlier ones ended.
-        let share = seconds * Double(Self.lanes) / Double(max(1, decoders.count))
+        let share = min(seconds, seconds * Double(Self.lanes) / Double(max(1, decoders.count)))
         let results = try await each(decoders) { decoder in
             let start = Date()
             let (count, found) = try await parent.run(decoder, seed: seed, 0..<cases, seconds: share)

@@ -32,8 +32,8 @@ volatile int64_t *fuzz_shared_number(const char *path);
 /// Writes each line of standard output at once: what was said before the process died must not be lost.
 void fuzz_line_buffer(void);
 
-/// No core files; and a signal that ends the process: SIGPROF after so many seconds of the processor, SIGALRM after ten
-/// times as many by the clock. 0 takes that back.
-void fuzz_watch(unsigned seconds);
+/// No core files; and a signal that ends the process: SIGPROF after so many seconds of the processor, SIGALRM after so
+/// many by the clock. 0 takes that back. While the first is set, processor time is only counted tick by tick.
+void fuzz_watch(unsigned processor, unsigned clock);
 
 #endif

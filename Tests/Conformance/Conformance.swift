@@ -20,7 +20,7 @@ struct Conformance {
     var kubeconfig = ""
     var sequences = 2_000
     var seed: UInt64 = 1
-    var jobs = 8
+    var jobs = 24
     var only: Int?
     var isPlanting = false
 

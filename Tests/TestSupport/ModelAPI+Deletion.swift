@@ -76,7 +76,9 @@ extension ModelAPI {
     /// - Returns: The object as it is afterwards, or was last.
     private func delete(_ key: ModelKey, _ options: Deletion) -> JSONValue {
         guard let object = self[key] else { return .null }
-        if key.kind == .pods { return deletePod(key, object, options) }
+        // A pod whose time is over is an object like any other.
+        let isOver = object.integer("metadata", "deletionGracePeriodSeconds") == 0
+        if key.kind == .pods, !isOver { return deletePod(key, object, options) }
         let finalizers = Self.finalizers(object, key.kind, options)
         let isHeld = !finalizers.isEmpty || !object.items("spec", "finalizers").isEmpty
         if !isHeld || quirk == .ignoresFinalizers {
@@ -95,7 +97,7 @@ extension ModelAPI {
             object.text("spec", "nodeName") != nil
             && !["Succeeded", "Failed"].contains(object.text("status", "phase"))
         var grace = isRunning ? options.grace ?? object.integer("spec", "terminationGracePeriodSeconds") ?? 30 : 0
-        if let left = object.integer("metadata", "deletionGracePeriodSeconds"), left > 0 {
+        if let left = object.integer("metadata", "deletionGracePeriodSeconds") {
             guard let asked = options.grace, asked < left else { return object }
             grace = asked
         }

@@ -10,9 +10,15 @@ extension ModelAPI {
         let form = ModelForm(part == .scale ? .scales : key.kind, schema(key.kind))
         let sent = try Self.body(request)
         let body = try form.read(sent) {
-            guard self[key] == nil else { return nil }
             let uid = sent.text("metadata", "uid") ?? ""
-            return uid.isEmpty ? ModelRefusal.notFound(key) : ModelRefusal.precondition(key, "UID", uid, "")
+            guard let old = self[key] else {
+                return uid.isEmpty ? ModelRefusal.notFound(key) : ModelRefusal.precondition(key, "UID", uid, "")
+            }
+            do {
+                try checkUID(key, old, uid)
+                try checkVersion(key, old, sent.text("metadata", "resourceVersion"))
+                return nil
+            } catch { return error as? ModelRefusal }
         }
         guard body.text("metadata", "name") == key.name else {
             throw ModelRefusal.bad("the name of the object does not match the name on the URL (\(key.name))")
@@ -130,6 +136,7 @@ extension ModelAPI {
 
     private func putScale(_ key: ModelKey, _ old: JSONValue, _ body: JSONValue) throws -> HTTPResponse {
         let replicas = body[path: ["spec", "replicas"]] ?? 0
+        if body.text("metadata", "namespace") == nil { throw ModelRefusal.invalidScale(key, "metadata.namespace") }
         if body.integer("spec", "replicas") ?? 0 < 0 { throw ModelRefusal.invalidScale(key) }
         try checkVersion(key, old, body.text("metadata", "resourceVersion"))
         var object = old

@@ -90,8 +90,8 @@ package struct ModelRefusal: Error, Sendable {
         invalid(kind: kind, group: group, name, fields)
     }
 
-    static func invalidScale(_ key: ModelKey) -> ModelRefusal {
-        invalid(kind: "Scale", group: "autoscaling", key.name, ["spec.replicas"])
+    static func invalidScale(_ key: ModelKey, _ field: String = "spec.replicas") -> ModelRefusal {
+        invalid(kind: "Scale", group: "autoscaling", key.name, [field])
     }
 
     static func invalidOptions(_ field: String) -> ModelRefusal {

@@ -85,13 +85,20 @@ indirect enum ModelShape: Sendable {
             // The keys of a map are data: only in an object does an empty field go away.
             if case .keptText = shape, member.value == "" {
                 members.append(member)
-            } else if case .map(.keptText) = self, member.value == .null {
+            } else if takesNullAsEmpty, member.value == .null {
                 members.append(.init(key: member.key, value: ""))
             } else if let value = try shape.decoded(member.value) {
                 members.append(.init(key: member.key, value: value))
             }
         }
         return members.isEmpty ? nil : .object(JSONObject(keepingFirst: members))
+    }
+
+    private var takesNullAsEmpty: Bool {
+        switch self {
+        case .map(.keptText), .map(.bytes): true
+        default: false
+        }
     }
 
     private func isBase64(_ text: String) -> Bool {

@@ -10,7 +10,8 @@ sources so much that a drawn mutant can't be refreshed removes its file and lets
 Draws of four kinds: a negated condition, a condition of a `guard` or `where` that is dropped, a deleted statement, and,
 half as often, since most orders mean nothing, two neighbouring statements in the other order. Whatever does not compile
 is drawn anew, and so is what behaves as before: Tests/Mutants/redrawn.txt names each of those, with the reason. Nobody
-chooses otherwise.
+chooses otherwise; but the list of what is not drawn from was made longer once after a first draw had been looked at, of
+which no mutant had been run.
 
 Drawn from: Reconciler, ControlLoop and KubeClient, for what decides, remembers, asks and sends. Not from:
 - KubeClient/Access (kubeconfig, tokens), which is not part of the simulation;

@@ -212,6 +212,11 @@ free_ports() { # NAME...
 
 # ---------------------------------------------------------------- Kubernetes
 
+# How `simulate` is built: it has one thread, so reference counts need no locks. For no other program.
+# shellcheck disable=SC2034 # used by the scripts that source this
+SIMULATE_FLAGS=(-c release --product simulate --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
+  -Xswiftc -Xfrontend -Xswiftc -assume-single-threaded)
+
 # The directory with the control plane: the caller's, or what kube-build.sh made.
 kube_bin() { printf '%s' "${KUBEBUILDER_ASSETS:-$KUBE_BIN_CACHE}"; }
 kube_minor() { "$(kube_bin)/kube-apiserver" --version | sed -n 's/^Kubernetes v1\.\([0-9]*\).*/\1/p'; }

@@ -30,9 +30,7 @@ flock -n 9 || fail "another run of this is under way" "it holds $BASE/lock"
 step "mutants: the sources with all patches in them"
 python3 "$HACK_DIR/mutants.py" tree "$TREE"
 step "mutants: building simulate (minutes)"
-FLAGS=(-c release --product simulate --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
-  -Xswiftc -Xfrontend -Xswiftc -assume-single-threaded) # as hack/simulate.sh has them
-swift build --package-path "$TREE" --scratch-path "$BUILD" "${FLAGS[@]}" \
+swift build --package-path "$TREE" --scratch-path "$BUILD" "${SIMULATE_FLAGS[@]}" \
   >"$LOG_DIR/build-mutants.log" 2>&1 || {
   grep -E 'error:' "$LOG_DIR/build-mutants.log" | sort -u | head -n 20 >&2 || true
   fail "simulate does not build with the mutants in it" "all of it: $LOG_DIR/build-mutants.log"

@@ -10,10 +10,9 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$REPO_DIR"
 
-# One thread, so reference counts need no locks. In a folder of its own, since everything is built with these.
+# In a folder of its own, since everything is built with these flags.
 step "simulate: building"
-swift build -c release --product simulate --scratch-path "$REPO_DIR/.build/simulate" --static-swift-stdlib \
-  -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -Xfrontend -Xswiftc -assume-single-threaded
+swift build --scratch-path "$REPO_DIR/.build/simulate" "${SIMULATE_FLAGS[@]}"
 program=$REPO_DIR/.build/simulate/release/simulate
 if [ $# -gt 0 ]; then exec "$program" "$@"; fi
 # And as many more as it takes to try every cell.

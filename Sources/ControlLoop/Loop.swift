@@ -81,14 +81,17 @@ final class Loop: Sendable {
                 reason: error.reason.isEmpty ? error.code.rawValue : error.reason, message: error.message,
                 disposition: error.disposition)
         case let error as LedgerError:
-            Trouble(reason: error.code.rawValue, message: error.message, disposition: disposition(of: error.code))
+            Trouble(
+                reason: error.code.rawValue, message: error.message, disposition: disposition(of: error.code),
+                backoff: error.code == .busy ? .busy : .ledger)
         default: Trouble(reason: "unexpected", message: "\(type(of: error))", disposition: .retry(after: nil))
         }
     }
 
     private static func disposition(of code: LedgerError.Code) -> Disposition {
         switch code {
-        case .unavailable, .busy, .fenced: .retry(after: nil)
+        case .unavailable, .busy: .retry(after: 500)
+        case .fenced: .retry(after: nil)
         case .terminalRow, .newerSchema, .invalid: .terminal
         }
     }
@@ -99,4 +102,6 @@ struct Trouble: Equatable, Sendable {
     var reason: String
     var message: String
     var disposition: Disposition
+    /// How the waits grow while it lasts.
+    var backoff = Backoff.step
 }

@@ -73,7 +73,7 @@ package enum APIRequest {
     }
 
     /// A patch, whose body carries its own precondition.
-    /// - Parameter subresource: `status`, `scale` or `nil` for the object itself.
+    /// - Parameter subresource: `status`, or `nil` for the object itself.
     package static func patch(_ ref: Ref, _ patch: Patch, subresource: String? = nil) throws(APIError) -> HTTPRequest {
         var target = try RequestTarget(ref, subresource: subresource)
         target.add("fieldManager", fieldManager)

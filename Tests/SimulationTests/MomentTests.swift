@@ -8,17 +8,9 @@ import Testing
 
 /// To a moment, by each way. What counts is the rows that come back.
 @Suite struct MomentTests {
-    /// A source with four orders: one before both backups, then one, the second backup, and two more.
     static func story(seed: UInt64 = 1) -> Story {
         let story = Story(seed: seed)
-        let epoch = story.world.scheduler.epoch
-        var archive = Story.archive(story.world)
-        archive.rows = ["order 1", "order 2", "order 3", "order 4"]
-        archive.commits = [
-            "order 2": epoch.adding(seconds: -50_000), "order 3": epoch.adding(seconds: -5_000),
-            "order 4": epoch.adding(seconds: -100),
-        ]
-        story.world.stores.seed(archive, bucket: "prod", path: Story.sourcePath)
+        story.seedFourOrders()
         return story
     }
 

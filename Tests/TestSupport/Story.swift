@@ -42,6 +42,18 @@ package final class Story {
             ], rows: ["order 1", "order 2", "order 3"])
     }
 
+    /// Gives the source four orders: one before both backups, then one, the second backup, and two more.
+    package func seedFourOrders() {
+        let epoch = world.scheduler.epoch
+        var archive = Self.archive(world)
+        archive.rows = ["order 1", "order 2", "order 3", "order 4"]
+        archive.commits = [
+            "order 2": epoch.adding(seconds: -50_000), "order 3": epoch.adding(seconds: -5_000),
+            "order 4": epoch.adding(seconds: -100),
+        ]
+        world.stores.seed(archive, bucket: "prod", path: Self.sourcePath)
+    }
+
     package func applyRepositories() {
         world.apply(Self.repository("prod-readonly", bucket: "prod", prefix: "postgres"))
         world.apply(Self.repository("staging-backups", bucket: "staging"))

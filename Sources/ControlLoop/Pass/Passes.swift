@@ -201,18 +201,11 @@ extension Loop {
     /// How long the same step is not tried again.
     private func pause(_ trouble: Trouble, _ count: Int, _ performer: Performer) -> Milliseconds {
         let purpose = "step backoff/\(performer.atHand.ref)"
-        switch trouble.reason {
-        case LedgerError.Code.busy.rawValue:
-            return Backoff.busy.wait(failures: count, atLeast: 500, entropy: entropy, for: purpose)
-        case LedgerError.Code.unavailable.rawValue:
-            return Backoff.ledger.wait(failures: count, atLeast: 500, entropy: entropy, for: purpose)
-        default: break
-        }
         switch trouble.disposition {
         case .conflict where count == 1: return 0
         case .conflict: return Backoff.step.wait(failures: count - 1, entropy: entropy, for: purpose)
         case .retry(let after):
-            return max(1, Backoff.step.wait(failures: count, atLeast: after, entropy: entropy, for: purpose))
+            return max(1, trouble.backoff.wait(failures: count, atLeast: after, entropy: entropy, for: purpose))
         case .terminal:
             let bound = Backoff.refusedStep.bound(failures: count)
             return bound / 2 + entropy.below(bound / 2 + 1, for: purpose)

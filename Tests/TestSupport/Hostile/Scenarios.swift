@@ -41,24 +41,13 @@ extension Scenario {
         expect($0, "orders-a", everything, ["Completed"])
     }
 
-    private static func recent(_ stage: Stage) {
-        let epoch = stage.world.scheduler.epoch
-        var archive = Story.archive(stage.world)
-        archive.rows = ["order 1", "order 2", "order 3", "order 4"]
-        archive.commits = [
-            "order 2": epoch.adding(seconds: -50_000), "order 3": epoch.adding(seconds: -5_000),
-            "order 4": epoch.adding(seconds: -100),
-        ]
-        stage.world.stores.seed(archive, bucket: "prod", path: Story.sourcePath)
-    }
-
     private static func target(_ stage: Stage, _ seconds: Int64) -> JSONValue {
         ["kind": "Time", "time": .string(stage.world.scheduler.epoch.adding(seconds: seconds).rfc3339)]
     }
 
     /// To a moment, by the image's own entrypoint.
     static let moment = Scenario("to-a-moment") { stage in
-        recent(stage)
+        stage.story.seedFourOrders()
         stage.clone("orders-a") { $0.set(["spec", "recoveryTarget"], target(stage, -1_000)) }
     } isWrong: {
         expect($0, "orders-a", everything, ["Completed"])
@@ -66,15 +55,15 @@ extension Scenario {
 
     /// To a moment before the newest base backup: an init container fetches the older one.
     static let named = Scenario("from-an-older-backup") { stage in
-        recent(stage)
+        stage.story.seedFourOrders()
         stage.clone("orders-a") { $0.set(["spec", "recoveryTarget"], target(stage, -60_000)) }
     } isWrong: {
         expect($0, "orders-a", ["order 1"], ["Completed"])
     }
 
     /// The image fetches another backup than the planned one: the second run names it.
-    static let otherBackup = Scenario("another-backup", runs: 2) { stage in
-        recent(stage)
+    static let otherBackup = Scenario("another-backup") { stage in
+        stage.story.seedFourOrders()
         stage.clone("orders-a") {
             $0.set(["spec", "recoveryTarget"], target(stage, -1_000))
             $0.set(["spec", "service", "image"], .string("\(Story.image)-other-backup"))
@@ -127,7 +116,7 @@ extension Scenario {
     }
 
     /// Three runs on two services at the same time.
-    static let crowd = Scenario("crowd", targets: 2, runs: 3, isSmooth: false) {
+    static let crowd = Scenario("crowd", targets: 2, isSmooth: false) {
         $0.clone("orders-a")
         $0.run("monday", into: "orders-b") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
         $0.at(1_500) { stage in stage.run("tuesday", into: "orders-b") }
@@ -144,7 +133,7 @@ extension Scenario {
     }
 
     /// Three runs on two services, none of which comes far: one is cancelled when it is planned, the others can't be had.
-    package static let again = Scenario("again", weight: 6, targets: 2, runs: 3, isSmooth: false) {
+    package static let again = Scenario("again", weight: 6, targets: 2, isSmooth: false) {
         $0.run("monday", into: "orders-a")
         $0.run("tuesday", into: "orders-b") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
         $0.when("orders-a", is: "Planned", after: 20) { $0.cancel("monday") }
@@ -160,7 +149,7 @@ extension Scenario {
     }
 
     /// Two runs want the same name, and a third wants another one.
-    static let sameName = Scenario("one-name-for-two", targets: 2, runs: 3) {
+    static let sameName = Scenario("one-name-for-two", targets: 2) {
         $0.run("monday", into: "orders-a")
         $0.run("tuesday", into: "orders-a")
         $0.run("wednesday", into: "orders-b") { $0.set(["spec", "source", "archive", "path"], "empty-db") }

@@ -20,8 +20,6 @@ package struct Verdict: Sendable {
     package var duration: Int64 = 0
     /// Calls by what they are.
     package var places: [CallPlace: Int] = [:]
-    /// Passes after the last fault.
-    package var passes = 0
 }
 
 /// Tells one story with one script of faults, and judges it.
@@ -39,7 +37,6 @@ package struct Schedule {
 
     /// Beyond what the story itself takes.
     private static let patience: Int64 = 60_000
-    private static let passesAllowed = 20
 
     /// - Parameter watch: Sees the stage before anything happens: for traces and for tests.
     package func play(_ watch: (Stage) -> Void = { _ in }) -> Verdict {

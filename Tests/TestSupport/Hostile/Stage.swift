@@ -100,8 +100,6 @@ package final class Stage {
     // MARK: Where it stands
 
     package var runs: [JSONValue] { world.api.all(.runs).map(\.object) }
-    /// Runs that have ended.
-    package var ended: Int { runs.count { Bearings.step(of: $0) == "Ended" } }
 
     /// What is still to come; `nil` when everybody has what he asked for, or was told why not.
     package var lack: String? {
@@ -178,23 +176,21 @@ package struct Scenario: Sendable {
     package var weight = 1
     /// Told without a fault, it meets no conflict: people do nothing to what the controller writes.
     package var isSmooth = true
-    /// Services that runs are about, and runs.
+    /// Services that runs are about.
     package var targets = 1
-    package var runs = 1
     /// Sets the scene, and says who does what when.
     package var tell: @Sendable (Stage) -> Void
     /// What is wrong with the end, given that nothing happened that may change what was asked for.
     package var isWrong: @Sendable (Stage) -> String?
 
     package init(
-        _ name: String, controllers: Int = 1, weight: Int = 1, targets: Int = 1, runs: Int = 1, isSmooth: Bool = true,
+        _ name: String, controllers: Int = 1, weight: Int = 1, targets: Int = 1, isSmooth: Bool = true,
         tell: @escaping @Sendable (Stage) -> Void, isWrong: @escaping @Sendable (Stage) -> String?
     ) {
         self.name = name
         self.controllers = controllers
         self.weight = weight
         self.targets = targets
-        self.runs = runs
         self.isSmooth = isSmooth
         self.tell = tell
         self.isWrong = isWrong

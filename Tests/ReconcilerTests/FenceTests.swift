@@ -59,4 +59,47 @@ import Testing
         #expect(end.status?.state?.known == .interrupted)
         #expect(end.status?.conditions?.condition(RunCondition.cleanedUp)?.reason == "Replaced")
     }
+
+    /// A service that is open, with a Job that takes its first backup.
+    private func opened() -> (RestoreRun, FakeReader) {
+        var (run, reader) = AdvanceTests.started()
+        run.status?.restore?.completedSteps = [
+            "Claim", "Provision", "Restore", "Quiesce", "Seal", "Open", "Serve",
+        ]
+        run.status?.restore?.claimUID = "claim-1"
+        run.status?.restore?.targetUID = "set-1"
+        run.status?.phase = Open(.verify)
+        reader.add(AdvanceTests.claim())
+        reader.add(
+            Job(
+                metadata: AdvanceTests.mine(Story.names.job(.backup, 1), uid: "job-1"), status: .init(active: 1)))
+        return (run, reader)
+    }
+
+    @Test("a backup of a service that somebody has deleted is not waited for")
+    func deletedWhileBackedUp() {
+        var (run, reader) = opened()
+        let first = pass(run, &reader)
+        #expect(first.effects.contains { if case .delete(let seen) = $0 { seen.uid == "job-1" } else { false } })
+        #expect(first.status?.conditions?.condition(RunCondition.freshBackup) == nil, "only once the Job is gone")
+        reader.objects[Ref(Job.resourceKind, "staging", Story.names.job(.backup, 1))] = nil
+        AdvanceTests.advance(&run, pass(run, &reader), &reader)
+        #expect(run.status?.restore?.completedSteps?.contains("Backup") == true)
+        let backup = run.status?.conditions?.condition(RunCondition.freshBackup)
+        #expect(backup?.status == "False" && backup?.reason == "TargetDeleted")
+        let end = pass(run, &reader)
+        #expect(end.effects.contains { $0.child?.ref.name == Story.names.job(.compareSource, 1) })
+    }
+
+    @Test("while the service is there, its backup goes on", arguments: [true, false])
+    func backedUp(isAnothers: Bool) {
+        var (run, reader) = opened()
+        var service = AdvanceTests.statefulSet(replicas: 1, quarantined: false)
+        service.metadata.uid = isAnothers ? "another" : "set-1"
+        reader.add(service)
+        let decision = pass(run, &reader)
+        let isEnded = decision.effects.contains { if case .delete = $0 { true } else { false } }
+        #expect(isEnded == isAnothers)
+        run.status = decision.status
+    }
 }

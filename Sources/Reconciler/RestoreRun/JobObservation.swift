@@ -23,10 +23,13 @@ package struct JobObservation: Equatable, Sendable {
 
     package var ordinal: Int
     package var state: State
+    /// The run's own Job of this ordinal, if it is there.
+    package var made: Seen?
 
-    package init(ordinal: Int, state: State) {
+    package init(ordinal: Int, state: State, made: Seen? = nil) {
         self.ordinal = ordinal
         self.state = state
+        self.made = made
     }
 
     /// Looks for the newest Job of a role, and reads its result when it has ended.
@@ -48,7 +51,7 @@ package struct JobObservation: Equatable, Sendable {
                 let token = request.names.attemptToken(role, ordinal)
                 let state = state(of: job, role.content, attempt: token, through: &reader)
                 guard let why = worthRepeating(state) else {
-                    return JobObservation(ordinal: ordinal, state: state)
+                    return JobObservation(ordinal: ordinal, state: state, made: job.seen)
                 }
                 problem = why
             }

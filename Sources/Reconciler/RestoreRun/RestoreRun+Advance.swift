@@ -191,10 +191,12 @@ extension RestoreRunBehavior {
         var draft = draft
         let sealed = draft.record.sealed
         let moment = sealed?.recoveredTo.map { ", recovered to: \($0)" } ?? ""
+        let backup = draft.status.conditions?.condition(RunCondition.freshBackup)
+        let isLost = ["TargetDeleted", "TargetReplaced"].contains(backup?.reason ?? "")
         draft.finish(
             .completed, "Completed",
-            "service \(snapshot.request?.serviceName ?? "") is open; restored \(draft.record.pinnedBackup?.name ?? "")"
-                + moment)
+            "service \(snapshot.request?.serviceName ?? "") \(isLost ? "was opened" : "is open"); restored "
+                + (draft.record.pinnedBackup?.name ?? "") + moment + (isLost ? "; \(backup?.message ?? "")" : ""))
         draft.set(RunCondition.cleanedUp, .yes, "NothingLeft", "nothing of the run is left but its Jobs' logs")
         return withRecord(Decision(status: draft.status), snapshot, draft.status)
     }

@@ -25,6 +25,8 @@ extension RestoreRunBehavior {
             return [.scale(statefulSet.seen, generation: statefulSet.metadata.generation ?? 0, to: 0)]
         case .openService:
             return open(snapshot, world)
+        case .runJob(.backup) where lostService(snapshot, world) != nil:
+            return snapshot.jobs[.backup]?.made.map { [.delete($0)] } ?? []
         case .runJob(let role):
             return job(role, snapshot, world).map { [.create(.job($0))] } ?? []
         }

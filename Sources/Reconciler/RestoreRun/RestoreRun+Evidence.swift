@@ -14,7 +14,7 @@ extension RestoreRunBehavior {
         case .seal: sealed(snapshot, world)
         case .open: opened(snapshot, world)
         case .serve: serving(snapshot, world)
-        case .backup: backedUp(snapshot)
+        case .backup: backedUp(snapshot, world)
         case .compareSource: compared(snapshot)
         }
     }
@@ -88,6 +88,16 @@ extension RestoreRunBehavior {
         }
     }
 
+    /// What became of the opened service's StatefulSet, if it is not there any more. Its claim may be on its way out and
+    /// still be served: all the better to have a backup then.
+    static func lostService(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> PlanFinding? {
+        let name = world.request.names.statefulSet
+        if snapshot.statefulSet.isConfirmedAbsent { return deleted("StatefulSet", name) }
+        guard let found = snapshot.statefulSet.value else { return nil }
+        if let made = snapshot.record.targetUID, found.metadata.uid != made { return replaced("StatefulSet", name) }
+        return found.metadata.isDeleting ? deleted("StatefulSet", name) : nil
+    }
+
     private static func promoted(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
         let own = ownStatefulSet(snapshot, world)
         guard own.statefulSet != nil else { return own.otherwise }
@@ -153,8 +163,17 @@ extension RestoreRunBehavior {
         return .done(warning: nil)
     }
 
-    private static func backedUp(_ snapshot: RestoreRunSnapshot) -> Evidence {
-        ofJob(.backup, snapshot) { facts in
+    private static func backedUp(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
+        if let lost = lostService(snapshot, world) {
+            // The Job would wait for a server that does not come back: it is taken away first.
+            if case .running = snapshot.jobs[.backup]?.state { return .none }
+            return .done(
+                warning: PlanFinding(
+                    reason: lost.reason,
+                    message: "no base backup of its own was taken: \(lost.message); once it serves its claim "
+                        + "\(world.request.names.claim) again, take one with the image's tool"))
+        }
+        return ofJob(.backup, snapshot) { facts in
             guard case .backup(let result) = facts else { return nil }
             guard result.code != "OK" else { return .done(warning: nil) }
             return .done(warning: backupMissing(words(result.code, result.reasons)))

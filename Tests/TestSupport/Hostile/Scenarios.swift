@@ -7,7 +7,7 @@ import Resources
 extension Scenario {
     package static let all: [Scenario] = [
         clone, pair, moment, named, otherBackup, byHand, refused, cancelledEarly, cancelledLate, deleted, crowd, again,
-        sameName, afterwards,
+        sameName, afterwards, asItOpens,
     ]
 
     package static func named(_ name: String) -> Scenario? { all.first { $0.name == name } }
@@ -106,6 +106,14 @@ extension Scenario {
         let found = stage.outcome(service)
         guard found == outcome || found == ["Completed"] else { return "the run of \(service) ended as \(found)" }
         return nil
+    }
+
+    /// A cancel while the opening is on its way: whatever comes first, what the run says and what is there must agree.
+    static let asItOpens = Scenario("cancelled-as-it-opens", isSmooth: false) {
+        $0.run("monday", into: "orders-a")
+        $0.when("orders-a", is: "Seal", after: 6) { $0.cancel("monday") }
+    } isWrong: { stage in
+        isEither(stage, "orders-a", ["Cancelled"])
     }
 
     static let deleted = Scenario("deleted", isSmooth: false) {

@@ -73,4 +73,38 @@ extension Invariants {
             broken("\(key): its password is not the one in its Secret")
         }
     }
+
+    /// Clients write into every service that is open and has a base backup of its own.
+    /// - Returns: The services.
+    func clientsCommit(in world: Simulation) -> [ModelKey] {
+        world.api.all(.runs).compactMap { key, run in
+            guard run.text("status", "state") == "Completed",
+                Story.condition(run, "FreshBackup")?.text("status") == "True",
+                let name = run.text("spec", "target", "newService", "name")
+            else { return nil }
+            if !world.kubelet.commit("written later", in: ModelKey(.pods, key.namespace, "\(name)-0")) {
+                broken("\(name) is open, and takes nothing that clients write")
+            }
+            return ModelKey(.statefulSets, key.namespace, name)
+        }
+    }
+
+    /// A restore from a service's own archive would bring back what the service serves.
+    func checkWayBack(of services: [ModelKey], in world: Simulation) {
+        for key in services {
+            let served = world.kubelet.volume(key.namespace, "data-\(key.name)-0")?.cluster?.rows
+            let set = world.api[key] ?? .null
+            let place = set.items("spec", "template", "spec", "containers").flatMap { $0.items("env") }
+                .first { $0.text("name") == "WALG_S3_PREFIX" }?.text("value").map { "\($0.dropFirst(5))/15" }
+            let archive = place.flatMap { world.stores.archives[$0] }
+            let restored = archive.flatMap { archive in
+                archive.latest.map { archive.replayed(from: $0, upTo: nil).rows }
+            }
+            if restored == nil || restored != served {
+                broken(
+                    "\(key) serves \(served ?? []), and a restore from \(place ?? "nowhere") would yield "
+                        + "\(restored ?? [])")
+            }
+        }
+    }
 }

@@ -56,6 +56,12 @@ package struct Schedule {
             }
             for words in world.wire.idleWrites { invariants.broken("a write that changed nothing: \(words)") }
         }
+        // Before clients go on: what came back is what was asked for.
+        if adversary.taken.allSatisfy(\.isTransient), invariants.violations.isEmpty, verdict.violations.isEmpty,
+            let words = scenario.isWrong(stage)
+        {
+            verdict.violations.append(words)
+        }
         if verdict.violations.isEmpty, invariants.violations.isEmpty {
             stayThere(stage, invariants, isTouched: adversary.isTouched)
             aDayLater(stage, invariants)
@@ -65,11 +71,6 @@ package struct Schedule {
         }
         // By the ledger: a run that was deleted has ended as well.
         verdict.ended = world.ledger.runs.count { LedgerWords.isTerminal($0.run.columns.status) }
-        if adversary.taken.allSatisfy(\.isTransient), invariants.violations.isEmpty, verdict.violations.isEmpty,
-            let words = scenario.isWrong(stage)
-        {
-            verdict.violations.append(words)
-        }
         verdict.violations = invariants.violations + verdict.violations
         verdict.taken = adversary.taken
         verdict.trace = world.wire.traceDigest
@@ -110,6 +111,7 @@ package struct Schedule {
         let world = stage.world
         // What was under way when the last status was written.
         world.run(seconds: 20)
+        let clients = isTouched ? [] : invariants.clientsCommit(in: world)
         let writes = world.writeCount
         let revision = world.api.history.count
         let end = world.run(seconds: 600)
@@ -124,6 +126,7 @@ package struct Schedule {
             invariants.broken("\(first.writer) changed \(first.key) when all was done")
         }
         if stage.lack != nil { invariants.broken("the goal was left again: \(stage.lack ?? "")") }
+        invariants.checkWayBack(of: clients, in: world)
     }
 
     /// A day goes by. In one schedule of five hundred it is lived through; in the others the controllers are away for it,

@@ -14,6 +14,8 @@ package final class LoopState: Sendable {
         package var lastPass: Uptime?
         /// When the lease was last read or renewed, by whoever: a standby is ready as long as it gets answers.
         package var lastLeaseAnswer: Uptime?
+        /// Passes that have ended since the lease was won.
+        package var passes = 0
         /// Keys that wait for a worker.
         package var queueDepth = 0
         /// Keys whose last pass failed.

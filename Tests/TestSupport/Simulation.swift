@@ -195,6 +195,9 @@ package final class Simulation: @unchecked Sendable {
     /// Writes of all controllers, but for the lease.
     package var writeCount: Int { wire.writeCount }
 
+    /// Passes of all controllers.
+    package var passCount: Int { incarnations.reduce(0) { $0 + $1.state.facts.passes } }
+
     // MARK: People
 
     /// Sends a request as a person does, at once.

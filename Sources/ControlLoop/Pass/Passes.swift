@@ -37,6 +37,7 @@ extension Loop {
             let now = time.uptime
             configuration.state.update { facts in
                 facts.lastPass = now
+                facts.passes += 1
                 (facts.queueDepth, facts.failingKeys, facts.unreadableObjects, facts.readers, facts.topics) = depth
             }
         }

@@ -121,7 +121,7 @@ package struct Campaign: Sendable {
         }
         var script = FaultScript(story: profile.scenario.name, seed: UInt64(1 + draw("seed", number, below: 1 << 40)))
         script.faults = faults
-        return Schedule(profile.scenario, script, usual: profile.usual)
+        return Schedule(profile.scenario, script, usual: profile.usual, usualPasses: profile.verdict.passes)
     }
 
     /// Every pair of deaths in a story, the first at each of its moments and the second's moment in turn.

@@ -58,7 +58,7 @@ package struct Failure: Equatable, Sendable {
 /// What to expect of a Job's framed result. `attempt` is the token which the result must carry, and `message` the
 /// container's termination message, whose digest it must match: otherwise it is not believed.
 package struct LogFormat: Hashable, Sendable {
-    package enum Content: String, Sendable { case scan, repositoryScan, seal, backup }
+    package enum Content: String, Sendable { case scan, repositoryScan, seal, backup, inspect, replace }
 
     package var content: Content
     package var attempt: String
@@ -77,6 +77,8 @@ package enum LogFacts: Equatable, Sendable {
     case repositoryScan(RepositoryScanResult)
     case seal(SealResult)
     case backup(BackupResult)
+    case inspect(InspectResult)
+    case replace(ReplaceResult)
     /// There is no result, or it is not to be believed; says why.
     case unbelievable(String)
 }

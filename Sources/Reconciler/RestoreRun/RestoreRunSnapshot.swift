@@ -150,9 +150,9 @@ extension RestoreRunBehavior {
         let space = request.namespace
         if let name = request.retryOf { snapshot.retryOf = reader.object(RestoreRun.self, space, name) }
         guard snapshot.sourceRepository.value != nil else { return }
-        snapshot.jobs[.scanSource] = .observe(.scanSource, of: request, through: &reader)
+        snapshot.jobs[.scanSource] = .observe(.scanSource, of: request.scope, through: &reader)
         if snapshot.archiveRepository.value != nil {
-            snapshot.jobs[.scanArchive] = .observe(.scanArchive, of: request, through: &reader)
+            snapshot.jobs[.scanArchive] = .observe(.scanArchive, of: request.scope, through: &reader)
         }
         // Last, and once: a quorum read is asked again whenever the run's own status was written.
         let isSeen = snapshot.jobs.values.allSatisfy { job in
@@ -195,7 +195,7 @@ extension RestoreRunBehavior {
             (.quiesce, .seal, .seal), (.serve, .backup, .backup), (.serve, .compareSource, .compareSource),
         ]
         for (after, step, role) in roles where snapshot.isDone(after) && !snapshot.isDone(step) {
-            snapshot.jobs[role] = .observe(role, of: request, through: &reader)
+            snapshot.jobs[role] = .observe(role, of: request.scope, through: &reader)
         }
     }
 

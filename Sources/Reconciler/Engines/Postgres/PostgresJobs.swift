@@ -119,7 +119,7 @@ package struct PostgresJobs: Sendable {
             context.runAsUser = wanted.runAsUser
             context.runAsGroup = wanted.runAsGroup
             context.fsGroup = wanted.fsGroup
-            spec.securityContext = context
+            spec.securityContext = .own(context)
         }
         return spec
     }

@@ -90,6 +90,12 @@ struct Shelf: Sendable {
         }
     }
 
+    /// Whether this very incarnation is held, in that version or a later one.
+    func holds(_ stamp: Stamp, at name: ObjectName) -> Bool {
+        guard case .present(_, let known)? = held[name], known.uid == stamp.uid else { return false }
+        return stamp.version.isAtMost(known.version)
+    }
+
     /// Hears of an object.
     mutating func put(_ object: any Resource, from origin: Origin) -> Change? {
         let metadata = object.metadata

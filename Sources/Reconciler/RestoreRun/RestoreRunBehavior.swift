@@ -30,7 +30,7 @@ package enum RestoreRunBehavior: Behavior {
             return Decision(effects: [.setFinalizers(run.seen, finalizers + [recordFinalizer])])
         }
         var draft = StatusDraft(snapshot, at: now)
-        if snapshot.state == nil { begin(&draft, run) }
+        if snapshot.state == nil { begin(&draft, snapshot) }
         noteRecorded(&draft, snapshot)
         if snapshot.record.ending != nil { return cleanUp(snapshot, draft) }
         if let ending = requestedEnding(snapshot) {
@@ -43,12 +43,13 @@ package enum RestoreRunBehavior: Behavior {
     }
 
     /// The first status: everything that a reader may wait for is there, if only as Unknown.
-    private static func begin(_ draft: inout StatusDraft, _ run: RestoreRun) {
+    private static func begin(_ draft: inout StatusDraft, _ snapshot: RestoreRunSnapshot) {
+        let run = snapshot.run
         draft.status.state = Open(.pending)
         draft.status.phase = Open(.prepare)
         draft.status.attempt = 1
         draft.status.destructive = false
-        draft.record.specDigest = specDigest(run)
+        draft.record.specDigest = snapshot.specDigest
         draft.record.serviceName = run.spec?.target?.newService?.name
         // Without an admission policy nobody vouches for a name: what is shown is said to be unverified.
         draft.status.requestedBy = .init(name: run.metadata.annotations?["reprise.dev/requested-by"], verified: false)
@@ -67,7 +68,7 @@ package enum RestoreRunBehavior: Behavior {
             return Ending(state: .cancelled, reason: "Deleted", message: "cancelled, because the run was deleted")
         }
         // API servers with CEL refuse this; the older ones leave it to us.
-        if let first = snapshot.record.specDigest, first != specDigest(snapshot.run) {
+        if let first = snapshot.record.specDigest, first != snapshot.specDigest {
             return Ending(
                 state: .failed, reason: "SpecChanged",
                 message:

@@ -12,6 +12,7 @@ import Testing
         case .modified(let pod): "modified \(pod.metadata.name) \(pod.status?.phase ?? "") \(event.resourceVersion)"
         case .deleted(let pod): "deleted \(pod.status?.message ?? "") \(event.resourceVersion)"
         case .bookmark(let version): "bookmark \(version)"
+        case .known(let version): "known \(version)"
         case .undecodable(let object, let change): "\(change) \(object.ref) \(event.resourceVersion) \(object.message)"
         }
     }

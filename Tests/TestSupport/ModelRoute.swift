@@ -10,6 +10,8 @@ package struct Route: Sendable {
     package var name: String?
     package var subresource: String?
     package var query: [String: String] = [:]
+    /// The label selector, taken apart; `nil` when it is none that can be read.
+    private var terms: [ModelSelector.Term]? = []
 
     package init(_ target: String) throws {
         let halves = target.split(separator: "?", maxSplits: 1)
@@ -17,6 +19,7 @@ package struct Route: Sendable {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             query[String(parts[0])] = Self.decoded(String(parts.count > 1 ? parts[1] : ""))
         }
+        if let selector = query["labelSelector"], !selector.isEmpty { terms = try? ModelSelector.terms(selector) }
         var parts = (halves.first ?? "").split(separator: "/").map(String.init)[...]
         let root = parts.popFirst()
         let group = root == "apis" ? parts.popFirst() ?? "" : ""
@@ -44,17 +47,16 @@ package struct Route: Sendable {
 
     /// Whether the label selector matches.
     package func selects(_ object: JSONValue) -> Bool {
-        guard let selector = query["labelSelector"], !selector.isEmpty else { return true }
-        let labels = object[path: ["metadata", "labels"]]
-        return (try? ModelSelector.terms(selector))?.allSatisfy { $0.matches(labels) } ?? false
+        guard let terms else { return false }
+        if terms.isEmpty { return true }
+        let labels = object["metadata"]?["labels"]
+        return terms.allSatisfy { $0.matches(labels) }
     }
 
     /// - Throws: `ModelRefusal`, when the selector is none.
     func checkSelector() throws {
-        guard let selector = query["labelSelector"], !selector.isEmpty else { return }
-        do { _ = try ModelSelector.terms(selector) } catch {
-            throw ModelRefusal.bad("unable to parse requirement: \(selector)")
-        }
+        guard terms == nil else { return }
+        throw ModelRefusal.bad("unable to parse requirement: \(query["labelSelector"] ?? "")")
     }
 
     /// The most items of a page; 0 for all.
@@ -85,7 +87,7 @@ package struct Route: Sendable {
 enum ModelSelector {
     struct Malformed: Error {}
 
-    struct Term {
+    struct Term: Sendable {
         var key: String
         var isNegated: Bool
         /// `nil`: the label is there, or not.

@@ -65,7 +65,7 @@ package final class Bearings {
     private var subjects: [String: String] = [:]
     private var steps: [String: String] = [:]
     private var services: [String] = []
-    private var routes: [String: (name: CallName, object: String)] = [:]
+    private var routes: [String: (verb: String, name: CallName, object: String)] = [:]
 
     package init(_ world: Simulation) {
         world.api.observers.append { [unowned self] change in
@@ -106,13 +106,12 @@ package final class Bearings {
     }
 
     private func names(of call: WireCall) -> (CallName, String) {
-        if let known = routes[call.target] {
-            let isSame = known.name.verb == call.verb
-            if isSame, call.name == nil { return known }
+        if let known = routes[call.target], known.verb == call.verb {
+            return (known.name, call.name ?? known.object)
         }
         let found = Self.names(of: call)
-        if call.name == nil { routes[call.target] = found }
-        return found
+        routes[call.target] = (call.verb, found.name, found.object)
+        return (found.name, call.name ?? found.object)
     }
 
     private static func names(of call: WireCall) -> (name: CallName, object: String) {
@@ -126,7 +125,7 @@ package final class Bearings {
         var what = route.kind.plural
         if let subresource = route.subresource { what += "/\(subresource)" }
         let verb = call.verb == "GET" && route.name == nil ? "LIST" : call.verb
-        return (CallName(verb, what), call.name ?? route.name ?? "")
+        return (CallName(verb, what), route.name ?? "")
     }
 
     private func subject(of object: String) -> String {

@@ -48,6 +48,28 @@ import Testing
         }
     }
 
+    /// Of what is held already only the version is read, even if the rest could not be.
+    @Test func whatIsKnownIsNotReadAgain() async throws {
+        func line(_ type: String, _ version: String) -> String {
+            let metadata = #"{"name":"x","namespace":"a","uid":"u","resourceVersion":"\#(version)"}"#
+            return #"{"type":"\#(type)","object":{"metadata":\#(metadata),"status":5}}"# + "\n"
+        }
+        let text = line("MODIFIED", "7") + line("MODIFIED", "8") + line("DELETED", "7")
+        var stream = try await APIClient(ScriptedExchange([.stream(200, [Array(text.utf8)])]))
+            .watch(Pod.self, from: "1")
+        let held = ObjectVersion(namespace: "a", name: "x", uid: "u", resourceVersion: "7")
+        var events: [WatchEvent<Pod>] = []
+        while let event = try await stream.next(unless: { $0 == held }) { events.append(event) }
+        #expect(events.first == .known(resourceVersion: "7"))
+        #expect(events.map(\.resourceVersion) == ["7", "8", "7"])
+        for (event, change) in zip(events.dropFirst(), [WatchChange.modified, .deleted]) {
+            guard case .undecodable(_, change) = event else {
+                Issue.record("a change and a deletion are read: \(event)")
+                continue
+            }
+        }
+    }
+
     @Test func aRegularEnd() async throws {
         let line = Array(#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"5"}}}"#.utf8) + [0x0A]
         let result = try await events([line + [0x0A] + line])

@@ -94,13 +94,15 @@ package enum RestoreRunBehavior: Behavior {
         {
             return Decision()
         }
-        let kept = isOpen(snapshot)
-        guard snapshot.state == .running, !kept else {
-            let suffix = kept ? "; the service was opened already and is kept" : ""
-            if kept {
-                draft.set(RunCondition.cleanedUp, .no, "Kept", "the service was opened already and is kept")
-            }
-            draft.finish(ending.state.known ?? .failed, ending.reason, ending.message + suffix)
+        let kept =
+            isOpen(snapshot)
+            ? "the service was opened already and is kept"
+            : mayHaveBeenOpen(snapshot)
+                ? "its StatefulSet is gone, so nobody can tell whether it had been opened; the data is kept" : nil
+        guard snapshot.state == .running, kept == nil else {
+            if let kept { draft.set(RunCondition.cleanedUp, .no, "Kept", kept) }
+            draft.finish(
+                ending.state.known ?? .failed, ending.reason, ending.message + (kept.map { "; \($0)" } ?? ""))
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
         draft.record.ending = ending
@@ -116,6 +118,12 @@ package enum RestoreRunBehavior: Behavior {
             statefulSet.metadata.uid == snapshot.record.targetUID
         else { return false }
         return !PostgresService.isQuarantined(statefulSet, snapshot.request?.profile ?? .walgClone)
+    }
+
+    /// Somebody has taken the StatefulSet of a sealed service away before the opening was seen: a leader that died may
+    /// have sent it, and people may have written to the data.
+    private static func mayHaveBeenOpen(_ snapshot: RestoreRunSnapshot) -> Bool {
+        snapshot.isDone(.seal) && snapshot.statefulSet.isConfirmedAbsent
     }
 
     /// A refusal or failure with its reason, as an ending.

@@ -15,6 +15,13 @@ package struct ObjectVersion: Equatable, Sendable {
     package var name: String
     package var uid: String
     package var resourceVersion: String
+
+    package init(namespace: String, name: String, uid: String, resourceVersion: String) {
+        self.namespace = namespace
+        self.name = name
+        self.uid = uid
+        self.resourceVersion = resourceVersion
+    }
 }
 
 /// One event of a watch.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 package import JSON
 
 /// A request's target, taken apart.
@@ -125,7 +124,7 @@ enum ModelSelector {
             return try checked(Term(key: words[0], isNegated: words[1] == "notin", values: values))
         }
         for (sign, isNegated) in [("!=", true), ("==", false), ("=", false)] {
-            guard let place = text.range(of: sign) else { continue }
+            guard let place = text.firstRange(of: sign) else { continue }
             let key = String(text[..<place.lowerBound]), value = String(text[place.upperBound...])
             return try checked(Term(key: key, isNegated: isNegated, values: [value]))
         }

@@ -48,7 +48,7 @@ struct Memory: Sendable {
     /// Who has lately written a status.
     var circles: [Key: Circle] = [:]
     /// What passes over a key have concluded from what hardly ever changes, by topic.
-    var conclusions: [Key: [String: any Sendable]] = [:]
+    var conclusions: [Key: [String: any AnyObject & Sendable]] = [:]
     var announcements: [Announcement] = []
     private var serial: UInt64 = 0
     /// The moment that the timer task sleeps for.

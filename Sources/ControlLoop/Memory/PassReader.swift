@@ -134,7 +134,7 @@ struct PassReader: Reader {
             return known.value
         }
         let value = conclude(input)
-        memory.conclusions[asker, default: [:]][topic] = Conclusion(input: input, value: value)
+        memory.conclusions[asker, default: [:]][topic] = Conclusion(input, value)
         return value
     }
 
@@ -159,8 +159,13 @@ struct PassReader: Reader {
     }
 }
 
-/// What once followed from an input.
-private struct Conclusion<Input: Equatable & Sendable, Value: Sendable>: Sendable {
-    var input: Input
-    var value: Value
+/// What once followed from an input. By reference: both may be large.
+private final class Conclusion<Input: Equatable & Sendable, Value: Sendable>: Sendable {
+    let input: Input
+    let value: Value
+
+    init(_ input: Input, _ value: Value) {
+        self.input = input
+        self.value = value
+    }
 }

@@ -90,10 +90,10 @@ struct Shelf: Sendable {
         }
     }
 
-    /// Whether this very incarnation is held, in that version or a later one.
+    /// Whether this very incarnation is held, and a watch that tells of that version tells nothing new.
     func holds(_ stamp: Stamp, at name: ObjectName) -> Bool {
         guard case .present(_, let known)? = held[name], known.uid == stamp.uid else { return false }
-        return stamp.version.isAtMost(known.version)
+        return !isNews(stamp, at: name, from: .watch)
     }
 
     /// Hears of an object.

@@ -62,7 +62,7 @@ struct Worker {
             let script = campaign.schedule(index).script
             stories[script.story, default: 0] += 1
             for case .call(let site, let trouble) in script.faults {
-                asked[Cell(call: site.place.call, step: site.place.step, trouble: trouble.family), default: 0] += 1
+                asked[Cell(site.place, trouble), default: 0] += 1
             }
         }
         for (name, count) in stories.sorted(by: { $0.key < $1.key }) { print("\(count) times: \(name)") }

@@ -51,7 +51,7 @@ import Testing
         var asked: [Cell: Int] = [:]
         for number in 0..<4 * campaign.cells.count {
             guard case .call(let site, let trouble)? = campaign.schedule(number).script.faults.first else { continue }
-            asked[Cell(call: site.place.call, step: site.place.step, trouble: trouble.family), default: 0] += 1
+            asked[Cell(site.place, trouble), default: 0] += 1
         }
         #expect(campaign.cells.allSatisfy { asked[$0] != nil })
     }

@@ -6,6 +6,19 @@ package struct Cell: Hashable, Comparable, Sendable {
     package var step: String
     package var trouble: CallTrouble
 
+    /// The cell that a fault is one of.
+    package init(_ place: CallPlace, _ trouble: CallTrouble) {
+        call = place.call
+        step = place.step
+        self.trouble = trouble.family
+    }
+
+    package init(call: CallName, step: String, trouble: CallTrouble) {
+        self.call = call
+        self.step = step
+        self.trouble = trouble
+    }
+
     package static func < (left: Cell, right: Cell) -> Bool {
         (left.call, left.step, left.trouble.rawValue) < (right.call, right.step, right.trouble.rawValue)
     }
@@ -34,7 +47,7 @@ package struct Campaign: Sendable {
         package var count: Int
         package var trouble: CallTrouble
 
-        var cell: Cell { Cell(call: place.call, step: place.step, trouble: trouble) }
+        var cell: Cell { Cell(place, trouble) }
     }
 
     package let seed: UInt64

@@ -24,13 +24,13 @@ package struct Coverage: Sendable {
             faults += 1
             switch fault {
             case .call(let site, let trouble):
-                cells[Cell(call: site.place.call, step: site.place.step, trouble: trouble.family), default: 0] += 1
+                cells[Cell(site.place, trouble), default: 0] += 1
             case .world(_, let trouble): moments[trouble.rawValue, default: 0] += 1
             case .event(_, let event): moments["\(event)", default: 0] += 1
             }
         }
         for case .call(let site, let trouble) in verdict.script.faults {
-            asked[Cell(call: site.place.call, step: site.place.step, trouble: trouble.family), default: 0] += 1
+            asked[Cell(site.place, trouble), default: 0] += 1
         }
         guard !verdict.taken.isEmpty, verdict.ended > 0 else {
             idle += 1

@@ -9,6 +9,21 @@ package enum WatchChange: String, Hashable, Sendable {
     case deleted = "DELETED"
 }
 
+/// Which state of which object a watch tells of.
+package struct ObjectVersion: Equatable, Sendable {
+    package var namespace: String
+    package var name: String
+    package var uid: String
+    package var resourceVersion: String
+
+    package init(namespace: String, name: String, uid: String, resourceVersion: String) {
+        self.namespace = namespace
+        self.name = name
+        self.uid = uid
+        self.resourceVersion = resourceVersion
+    }
+}
+
 /// One event of a watch.
 package enum WatchEvent<R: Resource>: Equatable, Sendable {
     case added(R)
@@ -17,6 +32,8 @@ package enum WatchEvent<R: Resource>: Equatable, Sendable {
     case deleted(R)
     /// Nothing happened up to here.
     case bookmark(resourceVersion: String)
+    /// What happened to an object is known already.
+    case known(resourceVersion: String)
     /// Something happened to an object that can't be read as an `R`; it has a name.
     case undecodable(UndecodableObject, change: WatchChange)
 
@@ -24,7 +41,7 @@ package enum WatchEvent<R: Resource>: Equatable, Sendable {
     package var resourceVersion: String {
         switch self {
         case .added(let object), .modified(let object), .deleted(let object): object.metadata.resourceVersion ?? ""
-        case .bookmark(let version): version
+        case .bookmark(let version), .known(let version): version
         case .undecodable(let object, _): object.resourceVersion
         }
     }
@@ -70,6 +87,23 @@ struct WatchLine<R: Resource>: Decodable {
         case (.deleted, .success(let object)): .deleted(object)
         case (_, .failure(let broken)): .undecodable(broken, change: change)
         }
+    }
+}
+
+/// The part of a line that tells what it is about.
+struct WatchHead: Decodable {
+    /// `nil` when the line does not tell of an object that is there, or not all of this.
+    var version: ObjectVersion?
+
+    private enum Keys: String, CodingKey { case type, object }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Keys.self)
+        guard ["ADDED", "MODIFIED"].contains(try container.decode(String.self, forKey: .type)) else { return }
+        let identity = try container.decode(Identity.self, forKey: .object)
+        guard let name = identity.name, let uid = identity.uid, let version = identity.resourceVersion else { return }
+        self.version = ObjectVersion(
+            namespace: identity.namespace ?? "", name: name, uid: uid, resourceVersion: version)
     }
 }
 

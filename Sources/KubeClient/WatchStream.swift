@@ -17,14 +17,18 @@ package struct WatchStream<R: Resource>: Sendable {
     }
 
     /// Waits for the next event.
+    /// - Parameter isKnown: Whether the object of that name is held in that version already, as after an own write: then
+    ///   the rest of the event is not read.
     /// - Returns: `nil` at the watch's regular end (the server's timeout): watch again from the last resourceVersion.
     /// - Throws: `APIError`, with code `expired` when the watch can't go on from where it was (list again);
     ///   `CancellationError`. The watch is over then.
-    package mutating func next() async throws -> WatchEvent<R>? {
+    package mutating func next(
+        unless isKnown: @Sendable (ObjectVersion) -> Bool = { _ in false }
+    ) async throws -> WatchEvent<R>? {
         if isOver { return nil }
         do {
             while true {
-                if let line = try framer.next() { return try Self.event(line) }
+                if let line = try framer.next() { return try Self.event(line, isKnown) }
                 guard let bytes = try await stream.next() else { break }
                 framer.append(bytes)
             }
@@ -42,9 +46,17 @@ package struct WatchStream<R: Resource>: Sendable {
     /// Ends the watch. Safe to call at any time, more than once.
     package func close() { stream.close() }
 
-    private static func event(_ line: [UInt8]) throws(APIError) -> WatchEvent<R> {
+    private static func event(
+        _ line: [UInt8], _ isKnown: (ObjectVersion) -> Bool
+    ) throws(APIError) -> WatchEvent<R> {
         let content: WatchLine<R>.Content
-        do { content = try JSON.decode(WatchLine<R>.self, from: line).content } catch {
+        do {
+            let document = try JSON.Document(parsing: line)
+            if let version = try? document.decode(WatchHead.self).version, isKnown(version) {
+                return .known(resourceVersion: version.resourceVersion)
+            }
+            content = try document.decode(WatchLine<R>.self).content
+        } catch {
             throw APIError(.undecodable, "watch event of \(R.resourceKind.plural): \(explanation(of: error))")
         }
         switch content {

@@ -51,6 +51,28 @@ import Testing
         memory.finishFetch(fetch)
     }
 
+    @Test func whatFollowsFromTheSameInputIsConcludedOnce() {
+        var (memory, kind, key) = fresh()
+        var times = 0
+        func conclude(_ key: Key, _ topic: String, _ input: String) -> Int {
+            read(&memory, key) { reader in
+                reader.remembered(topic, of: input) {
+                    times += 1
+                    return $0.count
+                }
+            }
+        }
+        #expect(conclude(key, "length", "abc") == 3)
+        #expect(conclude(key, "length", "abc") == 3)
+        #expect(times == 1)
+        #expect(conclude(key, "length", "abcd") == 4, "another input is another question")
+        #expect(conclude(key, "size", "abcd") == 4, "and so is another topic")
+        #expect(conclude(Key(kind: kind, namespace: "a", name: "other"), "length", "abcd") == 4)
+        #expect(times == 4)
+        memory.forget(key)
+        #expect(memory.conclusions[key] == nil, "nothing is kept of an object that is gone")
+    }
+
     @Test func quorumReadHoldsForOneVersionOfTheAsker() throws {
         var (memory, kind, key) = fresh()
         let target = Key(kind: kind, namespace: "a", name: "x")

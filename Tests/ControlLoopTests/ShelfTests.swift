@@ -40,6 +40,23 @@ import Testing
         #expect(version(shelf) == "10")
     }
 
+    /// The watch's echo of an own write need not be read.
+    @Test func whatIsHeldInThatVersionIsKnown() {
+        var shelf = Shelf()
+        #expect(!shelf.holds(stamp("9"), at: name), "nothing is held")
+        _ = shelf.put(object("10"), from: .answer)
+        #expect(shelf.holds(stamp("10"), at: name))
+        #expect(shelf.holds(stamp("9"), at: name))
+        #expect(!shelf.holds(stamp("11"), at: name))
+        #expect(!shelf.holds(stamp("10", uid: "u2"), at: name), "another incarnation")
+        #expect(!shelf.holds(stamp(""), at: name), "a version that can't be compared")
+        _ = shelf.bury(name, uid: "u1", serial: 1)
+        #expect(!shelf.holds(stamp("10"), at: name))
+        var broken = Shelf()
+        _ = broken.markUnreadable(self.broken("10"))
+        #expect(!broken.holds(stamp("10"), at: name), "what can't be read may be readable the next time")
+    }
+
     @Test func anotherIncarnationMustBeLater() {
         var shelf = Shelf()
         _ = shelf.put(object("10", uid: "u2"), from: .answer)

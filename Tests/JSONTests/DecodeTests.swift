@@ -9,6 +9,14 @@ import Testing
         try? JSON.decode(Value.self, from: utf8(text))
     }
 
+    @Test func aDocumentIsDecodedMoreThanOnce() throws {
+        let document = try JSON.Document(parsing: utf8(#"{"a":1,"b":"x"}"#))
+        #expect(try document.decode([String: JSONValue].self)["b"] == "x")
+        #expect(throws: JSONError.self) { try document.decode([String: Int].self) }
+        #expect(try document.decode(JSONValue.self) == ["a": 1, "b": "x"])
+        #expect(throws: JSONError.self) { try JSON.Document(parsing: utf8("{")) }
+    }
+
     @Test func integersAreExactOrRefused() {
         #expect(outcome("127", Int8.self) == 127)
         #expect(outcome("128", Int8.self) == nil)

@@ -12,6 +12,7 @@ import Testing
         case .modified(let pod): "modified \(pod.metadata.name) \(pod.status?.phase ?? "") \(event.resourceVersion)"
         case .deleted(let pod): "deleted \(pod.status?.message ?? "") \(event.resourceVersion)"
         case .bookmark(let version): "bookmark \(version)"
+        case .known(let version): "known \(version)"
         case .undecodable(let object, let change): "\(change) \(object.ref) \(event.resourceVersion) \(object.message)"
         }
     }
@@ -44,6 +45,28 @@ import Testing
             #expect((result.error as? APIError)?.code == .expired)
             #expect((result.error as? APIError)?.message == "too old resource version: 1500 (2000)")
             #expect(result.closed == 1)
+        }
+    }
+
+    /// Of what is held already only the version is read, even if the rest could not be.
+    @Test func whatIsKnownIsNotReadAgain() async throws {
+        func line(_ type: String, _ version: String) -> String {
+            let metadata = #"{"name":"x","namespace":"a","uid":"u","resourceVersion":"\#(version)"}"#
+            return #"{"type":"\#(type)","object":{"metadata":\#(metadata),"status":5}}"# + "\n"
+        }
+        let text = line("MODIFIED", "7") + line("MODIFIED", "8") + line("DELETED", "7")
+        var stream = try await APIClient(ScriptedExchange([.stream(200, [Array(text.utf8)])]))
+            .watch(Pod.self, from: "1")
+        let held = ObjectVersion(namespace: "a", name: "x", uid: "u", resourceVersion: "7")
+        var events: [WatchEvent<Pod>] = []
+        while let event = try await stream.next(unless: { $0 == held }) { events.append(event) }
+        #expect(events.first == .known(resourceVersion: "7"))
+        #expect(events.map(\.resourceVersion) == ["7", "8", "7"])
+        for (event, change) in zip(events.dropFirst(), [WatchChange.modified, .deleted]) {
+            guard case .undecodable(_, change) = event else {
+                Issue.record("a change and a deletion are read: \(event)")
+                continue
+            }
         }
     }
 

@@ -102,4 +102,17 @@ import Testing
         #expect(isEnded == isAnothers)
         run.status = decision.status
     }
+
+    @Test("data is kept when the StatefulSet of a sealed service is gone: it may have been open")
+    func goneAfterTheSeal() {
+        var (run, reader) = AdvanceTests.started()
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce", "Seal"]
+        run.status?.restore?.targetUID = "set-1"
+        reader.add(AdvanceTests.claim())
+        run.spec?.cancel = true
+        let end = pass(run, &reader)
+        #expect(end.status?.state?.known == .cancelled)
+        #expect(end.status?.conditions?.condition(RunCondition.cleanedUp)?.reason == "Kept")
+        #expect(!end.effects.contains { if case .delete = $0 { true } else { false } })
+    }
 }

@@ -34,7 +34,13 @@ struct Crew {
             }
         }
         let campaign = try Worker.campaign(options)
-        print("\(Int(Date().timeIntervalSince(began))) s with \(options.processes) processes")
+        var usage = rusage()
+        getrusage(RUSAGE_CHILDREN.rawValue, &usage)
+        let seconds = Double(usage.ru_utime.tv_sec) + Double(usage.ru_utime.tv_usec) / 1e6
+        let each = 1_000 * seconds / Double(max(1, coverage.schedules))
+        print(
+            "\(Int(Date().timeIntervalSince(began))) s with \(options.processes) processes; \(Int(seconds)) s of "
+                + "processor time, \(Int(each.rounded())) ms for each schedule")
         return Report(coverage, campaign, options).tell() && isGood
     }
 
@@ -82,7 +88,8 @@ struct Report {
         let missing = coverage.missing(campaign.cells, atLeast: times)
         print("\(campaign.cells.count) cells, \(campaign.cells.count - missing.count) tried \(times) times or more")
         for (cell, count) in missing.prefix(20) {
-            print("TOO FEW: \(cell.call) at \(cell.step), \(cell.trouble.rawValue): \(count)")
+            let asked = coverage.asked[cell] ?? 0
+            print("TOO FEW: \(cell.call) at \(cell.step), \(cell.trouble.rawValue): \(count), asked for \(asked) times")
         }
         if share < 30 { print("TOO FEW: schedules with three runs on two services: \(share) %") }
         return missing.isEmpty && share >= 30

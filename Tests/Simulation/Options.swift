@@ -14,6 +14,8 @@ struct Options {
     var pairs = false
     /// Every cell of the table this often; `nil`: not asked for.
     var perCell: Int?
+    /// Nothing is played: only what would be asked for is told.
+    var plan = false
     var keep: String?
     /// Of how many workers this is which.
     var worker: (number: Int, of: Int)?
@@ -27,6 +29,7 @@ struct Options {
           --scenario NAME    of one story alone
           --pairs            with --scenario: every pair of deaths in it
           --per-cell N       fails when a cell of the table was tried less often
+          --plan             plays nothing: says which stories would be told, and how often cells be asked for
           --stop-at-first    ends with the first schedule that fails
           --keep FOLDER      writes the script of each failed schedule there
           --replay FILE      plays one script, and says what came of it
@@ -57,6 +60,7 @@ struct Options {
             case "--per-cell": perCell = try number(name)
             case "--stop-at-first": stopAtFirst = true
             case "--pairs": pairs = true
+            case "--plan": plan = true
             case "--keep": keep = try value(name)
             case "--replay": replay = try value(name)
             case "--trace": trace = true

@@ -55,6 +55,24 @@ struct Worker {
         return Report(coverage, campaign, options).tell() && failed == 0
     }
 
+    /// Tells what the schedules are for, without playing them.
+    func tellPlan() {
+        var (stories, asked): ([String: Int], [Cell: Int]) = ([:], [:])
+        for index in options.from..<options.from + options.schedules {
+            let script = campaign.schedule(index).script
+            stories[script.story, default: 0] += 1
+            for case .call(let site, let trouble) in script.faults {
+                asked[Cell(site.place, trouble), default: 0] += 1
+            }
+        }
+        for (name, count) in stories.sorted(by: { $0.key < $1.key }) { print("\(count) times: \(name)") }
+        let counts = campaign.cells.map { asked[$0] ?? 0 }.sorted()
+        let enough = counts.count { $0 >= options.perCell ?? 20 }
+        print(
+            "\(counts.count) cells, \(enough) asked for \(options.perCell ?? 20) times or more; at least "
+                + "\(counts.first ?? 0), half of them \(counts.isEmpty ? 0 : counts[counts.count / 2]) times or more")
+    }
+
     /// Plays more schedules for the cells that were tried too seldom.
     /// - Returns: How many failed.
     private func topUp(_ coverage: inout Coverage, to times: Int, _ number: Int, _ of: Int) throws -> Int {

@@ -8,6 +8,8 @@ do {
     let options = try Options(Array(CommandLine.arguments.dropFirst()))
     if let file = options.replay {
         exit(try Replay.play(file, options) ? 0 : 1)
+    } else if options.plan {
+        try Worker(options).tellPlan()
     } else if options.worker != nil || options.processes == 1 {
         exit(try Worker(options).work() ? 0 : 1)
     } else {

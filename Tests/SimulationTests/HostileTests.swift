@@ -36,6 +36,27 @@ import Testing
         #expect(digest(5) != digest(6))
     }
 
+    /// Whoever asks for a number gets the same schedule, whatever he asked for before.
+    @Test func theSameNumberIsTheSameSchedule() {
+        let (one, other) = (Campaign(seed: 3, scenarios: [.again]), Campaign(seed: 3, scenarios: [.again]))
+        let forth = (0..<60).map { one.schedule($0).script }
+        let back = (0..<60).reversed().map { other.schedule($0).script }
+        #expect(forth == back.reversed())
+        #expect(Set(forth).count == 60)
+    }
+
+    /// As many schedules as there are cells ask for each of them.
+    @Test func eachCellHasItsTurn() {
+        let campaign = Campaign(seed: 3, scenarios: [.again])
+        var asked: [Cell: Int] = [:]
+        for number in 0..<campaign.cells.count {
+            for case .call(let site, let trouble) in campaign.schedule(number).script.faults {
+                asked[Cell(site.place, trouble), default: 0] += 1
+            }
+        }
+        #expect(campaign.cells.allSatisfy { asked[$0] != nil })
+    }
+
     @Test func aScriptIsReadAsItIsWritten() throws {
         let campaign = Campaign(seed: 1, scenarios: [.again])
         for number in 0..<200 {

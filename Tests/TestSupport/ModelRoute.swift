@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 package import JSON
 
 /// A request's target, taken apart.
@@ -10,6 +9,8 @@ package struct Route: Sendable {
     package var name: String?
     package var subresource: String?
     package var query: [String: String] = [:]
+    /// The label selector, taken apart; `nil` when it is none that can be read.
+    private var terms: [ModelSelector.Term]? = []
 
     package init(_ target: String) throws {
         let halves = target.split(separator: "?", maxSplits: 1)
@@ -17,6 +18,7 @@ package struct Route: Sendable {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             query[String(parts[0])] = Self.decoded(String(parts.count > 1 ? parts[1] : ""))
         }
+        if let selector = query["labelSelector"], !selector.isEmpty { terms = try? ModelSelector.terms(selector) }
         var parts = (halves.first ?? "").split(separator: "/").map(String.init)[...]
         let root = parts.popFirst()
         let group = root == "apis" ? parts.popFirst() ?? "" : ""
@@ -44,17 +46,16 @@ package struct Route: Sendable {
 
     /// Whether the label selector matches.
     package func selects(_ object: JSONValue) -> Bool {
-        guard let selector = query["labelSelector"], !selector.isEmpty else { return true }
-        let labels = object[path: ["metadata", "labels"]]
-        return (try? ModelSelector.terms(selector))?.allSatisfy { $0.matches(labels) } ?? false
+        guard let terms else { return false }
+        if terms.isEmpty { return true }
+        let labels = object["metadata"]?["labels"]
+        return terms.allSatisfy { $0.matches(labels) }
     }
 
     /// - Throws: `ModelRefusal`, when the selector is none.
     func checkSelector() throws {
-        guard let selector = query["labelSelector"], !selector.isEmpty else { return }
-        do { _ = try ModelSelector.terms(selector) } catch {
-            throw ModelRefusal.bad("unable to parse requirement: \(selector)")
-        }
+        guard terms == nil else { return }
+        throw ModelRefusal.bad("unable to parse requirement: \(query["labelSelector"] ?? "")")
     }
 
     /// The most items of a page; 0 for all.
@@ -85,7 +86,7 @@ package struct Route: Sendable {
 enum ModelSelector {
     struct Malformed: Error {}
 
-    struct Term {
+    struct Term: Sendable {
         var key: String
         var isNegated: Bool
         /// `nil`: the label is there, or not.
@@ -123,7 +124,7 @@ enum ModelSelector {
             return try checked(Term(key: words[0], isNegated: words[1] == "notin", values: values))
         }
         for (sign, isNegated) in [("!=", true), ("==", false), ("=", false)] {
-            guard let place = text.range(of: sign) else { continue }
+            guard let place = text.firstRange(of: sign) else { continue }
             let key = String(text[..<place.lowerBound]), value = String(text[place.upperBound...])
             return try checked(Term(key: key, isNegated: isNegated, values: [value]))
         }

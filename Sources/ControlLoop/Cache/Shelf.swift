@@ -90,6 +90,12 @@ struct Shelf: Sendable {
         }
     }
 
+    /// Whether this very incarnation is held, and a watch that tells of that version tells nothing new.
+    func holds(_ stamp: Stamp, at name: ObjectName) -> Bool {
+        guard case .present(_, let known)? = held[name], known.uid == stamp.uid else { return false }
+        return !isNews(stamp, at: name, from: .watch)
+    }
+
     /// Hears of an object.
     mutating func put(_ object: any Resource, from origin: Origin) -> Change? {
         let metadata = object.metadata

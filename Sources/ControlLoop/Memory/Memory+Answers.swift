@@ -58,6 +58,7 @@ extension Memory {
         subscribe(key, to: [])
         failures[key] = nil
         circles[key] = nil
+        conclusions[key] = nil
         timers.cancel(.pass(key))
     }
 

@@ -47,6 +47,8 @@ struct Memory: Sendable {
     var failures: [Key: FailureRecord] = [:]
     /// Who has lately written a status.
     var circles: [Key: Circle] = [:]
+    /// What passes over a key have concluded from what hardly ever changes, by topic.
+    var conclusions: [Key: [String: any AnyObject & Sendable]] = [:]
     var announcements: [Announcement] = []
     private var serial: UInt64 = 0
     /// The moment that the timer task sleeps for.
@@ -142,6 +144,13 @@ struct Memory: Sendable {
             return
         }
         if let change = shelves[kind]?.put(object, from: origin) { apply(change, kind: kind) }
+    }
+
+    /// Whether a watch tells nothing new of an object.
+    func holds(_ seen: ObjectVersion, kind: Int) -> Bool {
+        guard let shelf = shelf(kind) else { return false }
+        let stamp = Stamp(uid: seen.uid, version: Version(seen.resourceVersion))
+        return shelf.holds(stamp, at: ObjectName(namespace: seen.namespace, name: seen.name))
     }
 
     mutating func markUnreadable(_ object: UndecodableObject, kind: Int) {

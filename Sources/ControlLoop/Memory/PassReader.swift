@@ -127,6 +127,17 @@ struct PassReader: Reader {
         return record.failure
     }
 
+    mutating func remembered<Input: Equatable & Sendable, Value: Sendable>(
+        _ topic: String, of input: Input, _ conclude: (Input) -> Value
+    ) -> Value {
+        if let known = memory.conclusions[asker]?[topic] as? Conclusion<Input, Value>, known.input == input {
+            return known.value
+        }
+        let value = conclude(input)
+        memory.conclusions[asker, default: [:]][topic] = Conclusion(input, value)
+        return value
+    }
+
     /// Gives the memory back, with the subscriptions in it.
     ///
     /// By exchange: there must never be a second reference to its tables while they are changed, or they are copied.
@@ -145,5 +156,16 @@ struct PassReader: Reader {
             return nil
         }
         return shelf
+    }
+}
+
+/// What once followed from an input. By reference: both may be large.
+private final class Conclusion<Input: Equatable & Sendable, Value: Sendable>: Sendable {
+    let input: Input
+    let value: Value
+
+    init(_ input: Input, _ value: Value) {
+        self.input = input
+        self.value = value
     }
 }

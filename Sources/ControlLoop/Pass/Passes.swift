@@ -28,7 +28,11 @@ extension Loop {
             try await pass(key)
             let depth = update { memory -> (Int, Int, Int, Int, Int) in
                 memory.finishWork(key)
-                if memory.subscriptions.topics(of: key).isEmpty { memory.circles[key] = nil }
+                if memory.subscriptions.topics(of: key).isEmpty {
+                    // Whoever reads nothing any more has come to its end.
+                    memory.circles[key] = nil
+                    memory.conclusions[key] = nil
+                }
                 return (
                     memory.work.depth, memory.failures.count, memory.unreadableCount,
                     memory.subscriptions.readerCount, memory.subscriptions.topicCount

@@ -109,7 +109,8 @@ struct Informer<R: Resource>: Sendable {
         var stream = try await loop.client.watch(
             R.self, namespace: scope.namespace, selector: selector, from: position, serverTimeout: serverTimeout)
         defer { stream.close() }
-        while let event = try await stream.next() {
+        let (loop, kind) = (loop, scope.kind)
+        while let event = try await stream.next(unless: { seen in loop.update { $0.holds(seen, kind: kind) } }) {
             hear(event)
             if !event.resourceVersion.isEmpty { position = event.resourceVersion }
         }
@@ -123,7 +124,7 @@ struct Informer<R: Resource>: Sendable {
             loop.update { $0.store(object, from: .watch, kind: kind) }
         case .deleted(let object):
             loop.update { $0.remove(object, from: .watch, kind: kind) }
-        case .bookmark(let version):
+        case .bookmark(let version), .known(let version):
             loop.update { $0.shelves[kind]?.advance(to: Version(version)) }
         case .undecodable(let object, .deleted):
             let name = ObjectName(namespace: object.ref.namespace, name: object.ref.name)

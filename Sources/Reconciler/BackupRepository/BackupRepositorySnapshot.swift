@@ -57,7 +57,8 @@ extension BackupRepositoryBehavior {
     ) -> BackupRepositorySnapshot {
         var snapshot = BackupRepositorySnapshot(repository, reader.settings)
         guard !repository.metadata.isDeleting else { return snapshot }
-        snapshot.findings = findings(repository, reader.settings)
+        let settings = reader.settings
+        snapshot.findings = reader.remembered("findings", of: repository.spec) { findings($0, settings) }
         guard snapshot.findings.isEmpty else { return snapshot }
         snapshot.failure = reader.lastFailure()
         let space = repository.metadata.namespace ?? ""
@@ -112,8 +113,7 @@ extension BackupRepositoryBehavior {
     }
 
     /// What is wrong with the spec, or asks for what this version does not do.
-    static func findings(_ repository: BackupRepository, _ settings: Settings) -> [PlanFinding] {
-        let spec = repository.spec
+    static func findings(_ spec: BackupRepositorySpec?, _ settings: Settings) -> [PlanFinding] {
         let wrong = validate(spec, allowLoopback: settings.allowLoopbackEndpoints)
         guard wrong.isEmpty else { return wrong.map { PlanFinding(reason: $0.reason, message: $0.message) } }
         let fields: [(Bool, String)] = [

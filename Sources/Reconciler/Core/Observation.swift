@@ -179,4 +179,19 @@ package protocol Reader {
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer>
     /// How the last pass over the object at hand failed; `nil` when it succeeded.
     mutating func lastFailure() -> Failure?
+    /// What follows from an input alone. It is not worked out again while passes over the object at hand give the same
+    /// input: most passes are about something else than the spec.
+    /// - Parameters:
+    ///   - topic: Tells apart what is remembered for one object.
+    ///   - conclude: Pure: the same input gives the same value.
+    mutating func remembered<Input: Equatable & Sendable, Value: Sendable>(
+        _ topic: String, of input: Input, _ conclude: (Input) -> Value
+    ) -> Value
+}
+
+extension Reader {
+    /// A reader without a memory thinks anew each time.
+    package mutating func remembered<Input: Equatable & Sendable, Value: Sendable>(
+        _ topic: String, of input: Input, _ conclude: (Input) -> Value
+    ) -> Value { conclude(input) }
 }

@@ -33,18 +33,19 @@ extension RestoreRunBehavior {
     ) -> Repositories {
         var findings: [PlanFinding] = []
         var access: [RepositoryAccess] = []
-        var wanted = [(snapshot.sourceRepository, source.repository, "spec.source")]
+        var wanted = [(snapshot.sourceRepository, snapshot.sourceFindings, source.repository, "spec.source")]
         if let own = request.archive {
-            wanted.append((snapshot.archiveRepository, own.repository, "spec.target.newService.archive"))
+            let field = "spec.target.newService.archive"
+            wanted.append((snapshot.archiveRepository, snapshot.archiveFindings, own.repository, field))
         }
-        for (observed, name, field) in wanted {
+        for (observed, checked, name, field) in wanted {
             switch observed {
             case .unknown: return .not(.looking("reading BackupRepository \(name)", [], nil))
             case .absent: return .not(.missing(notFound("BackupRepository", name, request, "RepositoryNotFound")))
             case .present(let repository):
-                findings += validate(
-                    repository.spec, allowLoopback: snapshot.settings.allowLoopbackEndpoints
-                ).map {
+                let wrong =
+                    checked ?? validate(repository.spec, allowLoopback: snapshot.settings.allowLoopbackEndpoints)
+                findings += wrong.map {
                     PlanFinding(reason: $0.reason, message: "\(field): BackupRepository \(name): \($0.message)")
                 }
                 findings += unavailable(repository, field)

@@ -30,7 +30,7 @@ package enum RestoreRunBehavior: Behavior {
             return Decision(effects: [.setFinalizers(run.seen, finalizers + [recordFinalizer])])
         }
         var draft = StatusDraft(snapshot, at: now)
-        if snapshot.state == nil { begin(&draft, run) }
+        if snapshot.state == nil { begin(&draft, snapshot) }
         noteRecorded(&draft, snapshot)
         if snapshot.record.ending != nil { return cleanUp(snapshot, draft) }
         if let ending = requestedEnding(snapshot) {
@@ -43,12 +43,13 @@ package enum RestoreRunBehavior: Behavior {
     }
 
     /// The first status: everything that a reader may wait for is there, if only as Unknown.
-    private static func begin(_ draft: inout StatusDraft, _ run: RestoreRun) {
+    private static func begin(_ draft: inout StatusDraft, _ snapshot: RestoreRunSnapshot) {
+        let run = snapshot.run
         draft.status.state = Open(.pending)
         draft.status.phase = Open(.prepare)
         draft.status.attempt = 1
         draft.status.destructive = false
-        draft.record.specDigest = specDigest(run)
+        draft.record.specDigest = snapshot.specDigest
         draft.record.serviceName = run.spec?.target?.newService?.name
         // Without an admission policy nobody vouches for a name: what is shown is said to be unverified.
         draft.status.requestedBy = .init(name: run.metadata.annotations?["reprise.dev/requested-by"], verified: false)
@@ -67,7 +68,7 @@ package enum RestoreRunBehavior: Behavior {
             return Ending(state: .cancelled, reason: "Deleted", message: "cancelled, because the run was deleted")
         }
         // API servers with CEL refuse this; the older ones leave it to us.
-        if let first = snapshot.record.specDigest, first != specDigest(snapshot.run) {
+        if let first = snapshot.record.specDigest, first != snapshot.specDigest {
             return Ending(
                 state: .failed, reason: "SpecChanged",
                 message:
@@ -93,13 +94,15 @@ package enum RestoreRunBehavior: Behavior {
         {
             return Decision()
         }
-        let kept = isOpen(snapshot)
-        guard snapshot.state == .running, !kept else {
-            let suffix = kept ? "; the service was opened already and is kept" : ""
-            if kept {
-                draft.set(RunCondition.cleanedUp, .no, "Kept", "the service was opened already and is kept")
-            }
-            draft.finish(ending.state.known ?? .failed, ending.reason, ending.message + suffix)
+        let kept =
+            isOpen(snapshot)
+            ? "the service was opened already and is kept"
+            : mayHaveBeenOpen(snapshot)
+                ? "its StatefulSet is gone, so nobody can tell whether it had been opened; the data is kept" : nil
+        guard snapshot.state == .running, kept == nil else {
+            if let kept { draft.set(RunCondition.cleanedUp, .no, "Kept", kept) }
+            draft.finish(
+                ending.state.known ?? .failed, ending.reason, ending.message + (kept.map { "; \($0)" } ?? ""))
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
         draft.record.ending = ending
@@ -115,6 +118,12 @@ package enum RestoreRunBehavior: Behavior {
             statefulSet.metadata.uid == snapshot.record.targetUID
         else { return false }
         return !PostgresService.isQuarantined(statefulSet, snapshot.request?.profile ?? .walgClone)
+    }
+
+    /// Somebody has taken the StatefulSet of a sealed service away before the opening was seen: a leader that died may
+    /// have sent it, and people may have written to the data.
+    private static func mayHaveBeenOpen(_ snapshot: RestoreRunSnapshot) -> Bool {
+        snapshot.isDone(.seal) && snapshot.statefulSet.isConfirmedAbsent
     }
 
     /// A refusal or failure with its reason, as an ending.

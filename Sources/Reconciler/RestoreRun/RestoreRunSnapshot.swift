@@ -13,6 +13,12 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     /// The spec, read and checked; `nil` when it asks for what can't be done.
     package var request: RunRequest?
     package var findings: [PlanFinding]
+    /// The digest of what was asked for.
+    var specDigest: String { knownDigest ?? RestoreRunBehavior.specDigest(run) }
+    private var knownDigest: String?
+    /// What is wrong with the repositories' specs, if that was looked at already.
+    private(set) var sourceFindings: [Finding]?
+    private(set) var archiveFindings: [Finding]?
     package var sourceService: Observed<ManagedService>
     package var sourceRepository: Observed<BackupRepository>
     package var archiveRepository: Observed<BackupRepository>
@@ -91,6 +97,52 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package func isDone(_ step: Step.Name) -> Bool {
         given.record.completedSteps?.contains(step.rawValue) ?? false
     }
+
+    /// All that a request is made of.
+    private struct Asked: Equatable, Sendable {
+        var namespace: String?
+        var name: String
+        var uid: String?
+        var spec: RestoreRunSpec?
+    }
+
+    /// What follows from the spec alone: nearly all passes are about something else.
+    private struct Understood: Sendable {
+        var request: RunRequest?
+        var findings: [PlanFinding]
+        var digest: String
+    }
+
+    /// Reads what is asked for.
+    fileprivate mutating func understand(through reader: inout some Reader) {
+        let run = run
+        let metadata = run.metadata
+        let asked = Asked(
+            namespace: metadata.namespace, name: metadata.name, uid: metadata.uid, spec: run.spec)
+        let understood = reader.remembered("request", of: asked) { _ in
+            let read = RunRequest.read(run)
+            return Understood(
+                request: read.request, findings: read.findings, digest: RestoreRunBehavior.specDigest(run))
+        }
+        request = understood.request
+        findings = understood.findings
+        knownDigest = understood.digest
+    }
+
+    /// Checks the repositories that are there.
+    fileprivate mutating func checkRepositories(through reader: inout some Reader) {
+        let isLoopbackAllowed = settings.allowLoopbackEndpoints
+        if let spec = sourceRepository.value?.spec {
+            sourceFindings = reader.remembered("source repository", of: spec) {
+                validate($0, allowLoopback: isLoopbackAllowed)
+            }
+        }
+        if let spec = archiveRepository.value?.spec {
+            archiveFindings = reader.remembered("archive repository", of: spec) {
+                validate($0, allowLoopback: isLoopbackAllowed)
+            }
+        }
+    }
 }
 
 extension RestoreRunBehavior {
@@ -111,14 +163,12 @@ extension RestoreRunBehavior {
                 ConfigMap.self, snapshot.settings.controllerNamespace, spoolName(runUID: uid))
         }
         if isTerminal { return snapshot }
-        let read = RunRequest.read(run)
-        snapshot.request = read.request
-        snapshot.findings = read.findings
+        snapshot.understand(through: &reader)
         if snapshot.record.ending != nil {
             if let names = snapshot.madeNames { observeWhatIsToBeRemoved(names, &snapshot, &reader) }
             return snapshot
         }
-        guard let request = read.request else { return snapshot }
+        guard let request = snapshot.request else { return snapshot }
         observeRepositories(request, &snapshot, &reader)
         if snapshot.state == .running {
             observeTarget(request, &snapshot, &reader)
@@ -149,6 +199,7 @@ extension RestoreRunBehavior {
         guard snapshot.status.plan == nil else { return }
         let space = request.namespace
         if let name = request.retryOf { snapshot.retryOf = reader.object(RestoreRun.self, space, name) }
+        snapshot.checkRepositories(through: &reader)
         guard snapshot.sourceRepository.value != nil else { return }
         snapshot.jobs[.scanSource] = .observe(.scanSource, of: request.scope, through: &reader)
         if snapshot.archiveRepository.value != nil {

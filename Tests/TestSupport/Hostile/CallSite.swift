@@ -65,9 +65,12 @@ package final class Bearings {
     private var subjects: [String: String] = [:]
     private var steps: [String: String] = [:]
     private var services: [String] = []
-    private var routes: [String: (name: CallName, object: String)] = [:]
+    private var routes: [String: (verb: String, name: CallName, object: String)] = [:]
+
+    private let targets: ModelRoutes
 
     package init(_ world: Simulation) {
+        targets = world.api.routes
         world.api.observers.append { [unowned self] change in
             if change.key.kind == .runs { follow(change.object) }
         }
@@ -106,27 +109,26 @@ package final class Bearings {
     }
 
     private func names(of call: WireCall) -> (CallName, String) {
-        if let known = routes[call.target] {
-            let isSame = known.name.verb == call.verb
-            if isSame, call.name == nil { return known }
+        if let known = routes[call.target], known.verb == call.verb {
+            return (known.name, call.name ?? known.object)
         }
-        let found = Self.names(of: call)
-        if call.name == nil { routes[call.target] = found }
-        return found
+        let found = readNames(of: call)
+        routes[call.target] = (call.verb, found.name, found.object)
+        return (found.name, call.name ?? found.object)
     }
 
-    private static func names(of call: WireCall) -> (name: CallName, object: String) {
+    private func readNames(of call: WireCall) -> (name: CallName, object: String) {
         if call.target.hasPrefix("ledger/") {
             let parts = call.target.split(separator: "/").map(String.init)
             // ledger/<name>/<status>/<phase> or ledger/<uid>
             guard parts.count > 2 else { return (CallName(call.verb, "ledger"), parts.last ?? "") }
             return (CallName(call.verb, parts[2]), parts[1])
         }
-        guard let route = try? Route(call.target) else { return (CallName(call.verb, "?"), "") }
+        guard let route = try? targets.route(call.target) else { return (CallName(call.verb, "?"), "") }
         var what = route.kind.plural
         if let subresource = route.subresource { what += "/\(subresource)" }
         let verb = call.verb == "GET" && route.name == nil ? "LIST" : call.verb
-        return (CallName(verb, what), call.name ?? route.name ?? "")
+        return (CallName(verb, what), route.name ?? "")
     }
 
     private func subject(of object: String) -> String {

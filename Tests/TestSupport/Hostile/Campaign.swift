@@ -6,13 +6,26 @@ package struct Cell: Hashable, Comparable, Sendable {
     package var step: String
     package var trouble: CallTrouble
 
+    /// The cell that a fault is one of.
+    package init(_ place: CallPlace, _ trouble: CallTrouble) {
+        call = place.call
+        step = place.step
+        self.trouble = trouble.family
+    }
+
+    package init(call: CallName, step: String, trouble: CallTrouble) {
+        self.call = call
+        self.step = step
+        self.trouble = trouble
+    }
+
     package static func < (left: Cell, right: Cell) -> Bool {
         (left.call, left.step, left.trouble.rawValue) < (right.call, right.step, right.trouble.rawValue)
     }
 }
 
-/// Chooses schedules: each begins with one cell of the table, so that all of them are tried equally often, and takes a
-/// few more faults by chance. The same number gives the same schedule.
+/// Chooses schedules: each begins with one cell of the table and takes a few more, those first that were asked for least.
+/// The same number gives the same schedule.
 package struct Campaign: Sendable {
     /// A story as it goes when nothing goes wrong.
     package struct Profile: Sendable {
@@ -24,46 +37,46 @@ package struct Campaign: Sendable {
         /// It brings data back, and does not end with a refusal.
         package var isLong: Bool { usual > 5_000 }
         /// All that can go wrong with its calls.
-        package var sites: [(place: CallPlace, count: Int, trouble: CallTrouble)]
+        package var sites: [Site]
+    }
+
+    /// Something that can go wrong with the calls of one place in a story.
+    package struct Site: Sendable {
+        package var place: CallPlace
+        /// How many calls of the place there are.
+        package var count: Int
+        package var trouble: CallTrouble
+
+        var cell: Cell { Cell(place, trouble) }
     }
 
     package let seed: UInt64
     package let profiles: [Profile]
     /// Every cell that a story can come to.
     package let cells: [Cell]
-    /// Those that a short story comes to, and those that only a long one does.
-    private let shortCells: [Cell]
-    private let longCells: [Cell]
-    private let choices: [Cell: [(profile: Int, place: CallPlace, count: Int)]]
+    private let book: PlanBook
 
     package init(seed: UInt64, scenarios: [Scenario] = Scenario.all) {
         self.seed = seed
-        profiles = scenarios.map { scenario in
-            let verdict = Schedule(scenario, FaultScript(story: scenario.name, seed: seed), usual: 120_000).play()
+        let profiles = scenarios.map { scenario in
+            let verdict = Self.tell(scenario, seed)
             let places = verdict.places.sorted { $0.key < $1.key }.map { (place: $0.key, count: $0.value) }
             let sites = places.flatMap { place, count in
-                CallTrouble.families.filter { $0.canHappen(to: place.call) }.map { (place, count, $0) }
+                CallTrouble.families.filter { $0.canHappen(to: place.call) }.map {
+                    Site(place: place, count: count, trouble: $0)
+                }
             }
             return Profile(
                 scenario: scenario, usual: verdict.duration, places: places, verdict: verdict, sites: sites)
         }
-        var found: [Cell: [(profile: Int, place: CallPlace, count: Int)]] = [:]
-        for (index, profile) in profiles.enumerated() {
-            for (place, count) in profile.places {
-                for trouble in CallTrouble.families where trouble.canHappen(to: place.call) {
-                    let cell = Cell(call: place.call, step: place.step, trouble: trouble)
-                    found[cell, default: []].append((index, place, count))
-                }
-            }
-        }
-        let choices = found
-        cells = choices.keys.sorted()
-        // A long story's own turns are those that no short one comes to.
-        let long = profiles.map(\.isLong)
-        let isShort = { (cell: Cell) in (choices[cell] ?? []).contains { !long[$0.profile] } }
-        shortCells = cells.filter(isShort)
-        longCells = cells.filter { !isShort($0) }
-        self.choices = choices
+        self.profiles = profiles
+        cells = Set(profiles.flatMap { $0.sites.map(\.cell) }).sorted()
+        book = PlanBook(seed, profiles, cells)
+    }
+
+    /// Tells a story without any fault.
+    static func tell(_ scenario: Scenario, _ seed: UInt64) -> Verdict {
+        Schedule(scenario, FaultScript(story: scenario.name, seed: seed), usual: 120_000).play()
     }
 
     /// What is wrong with the stories themselves: they are told without any fault first.
@@ -76,40 +89,20 @@ package struct Campaign: Sendable {
     }
 
     /// The schedule of a number.
-    ///
-    /// One in five tells a long story, with as many faults as it has room for, and begins with a cell that no short one
-    /// comes to; the others tell short ones.
-    package func schedule(_ number: Int) -> Schedule {
-        let isLong = !longCells.isEmpty && (shortCells.isEmpty || number % 5 == 0)
-        let turns = isLong ? longCells : shortCells
-        let turn = isLong == shortCells.isEmpty ? number : isLong ? number / 5 : number - number / 5 - 1
-        let cell = turns[(turn &* Self.stride(turns.count)) % turns.count]
-        return schedule(number, beginningWith: cell, turn, isLong: isLong)
-    }
+    package func schedule(_ number: Int) -> Schedule { schedule(number, book.choice(number)) }
 
     /// One more schedule for a cell that was tried too seldom: not every fault that is asked for comes about.
     package func schedule(_ number: Int, for cell: Cell) -> Schedule {
-        let isLong = !shortCells.contains(cell)
-        return schedule(1_000_000_000 + number, beginningWith: cell, number, isLong: isLong)
+        let number = 1_000_000_000 + number
+        return schedule(number, book.choice(number, for: cell))
     }
 
-    private func schedule(_ number: Int, beginningWith cell: Cell, _ turn: Int, isLong: Bool) -> Schedule {
-        let found = (choices[cell] ?? []).filter { profiles[$0.profile].isLong == isLong }
-        var tickets: [Int] = []
-        for (index, choice) in found.enumerated() {
-            tickets += Array(repeating: index, count: profiles[choice.profile].scenario.weight)
-        }
-        let choice = found[tickets[draw("story", number, below: tickets.count)]]
+    private func schedule(_ number: Int, _ choice: Plan.Choice) -> Schedule {
         let profile = profiles[choice.profile]
-        let site = CallSite(1 + draw("ordinal", number, below: choice.count), choice.place)
-        var faults: [Fault] = [.call(site, variant(of: cell.trouble, site.place.call, number, 0))]
-        let own = profile.sites
-        for extra in 1...(isLong ? 7 : 2) {
-            // In turn as well, among what this story comes to.
-            let other = own[(turn &* 7 &+ extra) &* Self.stride(own.count) % own.count]
-            let ordinal = 1 + draw("ordinal \(extra)", number, below: other.count)
-            faults.append(
-                .call(CallSite(ordinal, other.place), variant(of: other.trouble, other.place.call, number, extra)))
+        var faults = choice.targets.enumerated().map { index, target -> Fault in
+            let site = profile.sites[target.site]
+            return .call(
+                CallSite(target.ordinal, site.place), variant(of: site.trouble, site.place.call, number, index))
         }
         if draw("world", number, below: 3) == 0 {
             let troubles = WorldTrouble.allCases
@@ -119,7 +112,8 @@ package struct Campaign: Sendable {
             let at = 100 * Int64(draw("event at", number, below: Int(profile.usual / 100)))
             faults.append(.event(at: at, Self.events[draw("which event", number, below: Self.events.count)]))
         }
-        var script = FaultScript(story: profile.scenario.name, seed: UInt64(1 + draw("seed", number, below: 1 << 40)))
+        let seed = choice.seed ?? UInt64(1 + draw("seed", number, below: 1 << 40))
+        var script = FaultScript(story: profile.scenario.name, seed: seed)
         script.faults = faults
         return Schedule(profile.scenario, script, usual: profile.usual, usualPasses: profile.verdict.passes)
     }
@@ -152,15 +146,6 @@ package struct Campaign: Sendable {
         let all = CallTrouble.allCases.filter { $0.family == trouble && $0.canHappen(to: call) }
         return all.isEmpty ? trouble : all[draw("variant \(place)", number, below: all.count)]
     }
-
-    /// A step that has no divisor in common with a number: taking it again and again, each is met before one is met again.
-    private static func stride(_ count: Int) -> Int {
-        var step = max(1, count * 5 / 8)
-        while divisor(step, count) != 1 { step += 1 }
-        return step
-    }
-
-    private static func divisor(_ left: Int, _ right: Int) -> Int { right == 0 ? left : divisor(right, left % right) }
 
     /// The schedule of a script that was kept.
     /// - Returns: `nil` when there is no such story.

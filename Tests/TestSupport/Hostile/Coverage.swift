@@ -10,6 +10,8 @@ package struct Coverage: Sendable {
     package private(set) var faults = 0
     package private(set) var traces: Set<UInt64> = []
     package private(set) var cells: [Cell: Int] = [:]
+    /// How often each cell was asked for, whether or not it came about.
+    package private(set) var asked: [Cell: Int] = [:]
     package private(set) var moments: [String: Int] = [:]
     package private(set) var stories: [String: Int] = [:]
     /// The longest way from the last fault to the goal, in milliseconds.
@@ -22,10 +24,13 @@ package struct Coverage: Sendable {
             faults += 1
             switch fault {
             case .call(let site, let trouble):
-                cells[Cell(call: site.place.call, step: site.place.step, trouble: trouble.family), default: 0] += 1
+                cells[Cell(site.place, trouble), default: 0] += 1
             case .world(_, let trouble): moments[trouble.rawValue, default: 0] += 1
             case .event(_, let event): moments["\(event)", default: 0] += 1
             }
+        }
+        for case .call(let site, let trouble) in verdict.script.faults {
+            asked[Cell(site.place, trouble), default: 0] += 1
         }
         guard !verdict.taken.isEmpty, verdict.ended > 0 else {
             idle += 1
@@ -45,6 +50,7 @@ package struct Coverage: Sendable {
         faults += other.faults
         traces.formUnion(other.traces)
         cells.merge(other.cells, uniquingKeysWith: +)
+        asked.merge(other.asked, uniquingKeysWith: +)
         moments.merge(other.moments, uniquingKeysWith: +)
         stories.merge(other.stories, uniquingKeysWith: +)
         slowest = max(slowest, other.slowest)
@@ -56,8 +62,10 @@ package struct Coverage: Sendable {
     package var lines: [String] {
         var lines = ["counts \(schedules) \(idle) \(crowded) \(faults) \(slowest)"]
         lines += traces.sorted().map { "trace \($0)" }
-        lines += cells.sorted { $0.key < $1.key }.map { cell, count in
-            "cell \(count) \(cell.call.verb) \(cell.call.what) \(cell.step) \(cell.trouble.rawValue)"
+        for (word, counts) in [("cell", cells), ("asked", asked)] {
+            lines += counts.sorted { $0.key < $1.key }.map { cell, count in
+                "\(word) \(count) \(cell.call.verb) \(cell.call.what) \(cell.step) \(cell.trouble.rawValue)"
+            }
         }
         lines += moments.sorted { $0.key < $1.key }.map { "moment \($0.value) \($0.key)" }
         lines += stories.sorted { $0.key < $1.key }.map { "story \($0.value) \($0.key)" }
@@ -78,9 +86,10 @@ package struct Coverage: Sendable {
             faults += numbers[3]
             slowest = max(slowest, Int64(numbers[4]))
         case "trace" where parts.count == 2: if let trace = UInt64(parts[1]) { traces.insert(trace) }
-        case "cell" where parts.count == 6:
+        case "cell" where parts.count == 6, "asked" where parts.count == 6:
             guard let count = Int(parts[1]), let trouble = CallTrouble(rawValue: parts[5]) else { return false }
-            cells[Cell(call: CallName(parts[2], parts[3]), step: parts[4], trouble: trouble), default: 0] += count
+            let cell = Cell(call: CallName(parts[2], parts[3]), step: parts[4], trouble: trouble)
+            if parts[0] == "cell" { cells[cell, default: 0] += count } else { asked[cell, default: 0] += count }
         case "moment", "story":
             let rest = line.split(separator: " ", maxSplits: 2).map(String.init)
             guard rest.count == 3, let count = Int(rest[1]) else { return false }

@@ -21,7 +21,7 @@ package final class Stage {
         world.wire.keepsTrace = false
         world.keepsJournals = false
         // As few heartbeats as leases of 15 s allow: most of what a quiet controller does is to renew its own.
-        world.election.retryPeriod = 4_000
+        world.election.retryPeriod = 4_500
         // What takes minutes in life takes seconds here; what counts is the order.
         world.kubelet.startDelay = 400
         world.kubelet.terminationDelay = 500

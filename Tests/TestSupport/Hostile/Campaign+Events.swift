@@ -4,6 +4,16 @@ import Reconciler
 import Resources
 
 extension WorldEvent {
+    /// Nothing is taken apart by it: in the end all is as it should be.
+    package var isHarmless: Bool {
+        switch self {
+        case .edit(_, .annotate), .edit(_, .removeLabel(Label.managedBy)), .newBackup, .newWAL, .bucketUnreachable,
+            .revoke, .storeClock, .imageGone, .podsRefused:
+            true
+        default: false
+        }
+    }
+
     /// How long it lasts, in seconds; 0 for what is over at once.
     package var seconds: Int64 {
         switch self {

@@ -52,6 +52,10 @@ extension Invariants {
                     broken("\(key) belongs to no run")
                     continue
                 }
+                // Of a StatefulSet that somebody has made again, everything is left to him.
+                let set = world.api[ModelKey(.statefulSets, key.namespace, service(of: key))]
+                let isTheirs = set?.text("metadata", "labels", Label.runUID) == uid && !isMade(set?.text("metadata", "uid"))
+                if isTheirs || !isMade(object.text("metadata", "uid")) { continue }
                 let state = run.text("status", "state")
                 if state != "Completed", !isOpened(uid) { broken("\(key) is left of a run that is \(state ?? "new")") }
             }
@@ -61,10 +65,23 @@ extension Invariants {
         }
     }
 
+    /// The service that an object belongs to, by its name.
+    private func service(of key: ModelKey) -> String {
+        switch key.kind {
+        case .claims: String(key.name.dropFirst("data-".count).dropLast("-0".count))
+        case .services where key.name.hasSuffix("-pods"): String(key.name.dropLast("-pods".count))
+        default: key.name
+        }
+    }
+
     /// A service that runs serves what was restored, sealed, with the password that its Secret has.
     private func checkData(_ key: ModelKey, _ set: JSONValue, _ world: Simulation) {
-        guard let uid = set.text("metadata", "labels", Label.runUID), run(uid)?.text("status", "state") == "Completed"
+        guard let uid = set.text("metadata", "labels", Label.runUID), let run = run(uid),
+            run.text("status", "state") == "Completed"
         else { return }
+        // Whoever deletes the data gets an empty volume: that is not what was restored.
+        let claim = world.api[ModelKey(.claims, key.namespace, "data-\(key.name)-0")]
+        if let claim, claim.text("metadata", "uid") != run.text("status", "restore", "claimUID") { return }
         guard let cluster = world.kubelet.volume(key.namespace, "data-\(key.name)-0")?.cluster else {
             return broken("\(key): its run is completed, and its volume is empty")
         }

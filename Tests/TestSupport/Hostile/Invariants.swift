@@ -16,6 +16,10 @@ package final class Invariants {
     private var opened: Set<String> = []
     /// By run: somebody has edited its StatefulSet.
     private var spoiled: Set<String> = []
+    /// By UID: what a controller has made.
+    private var made: Set<String> = []
+    /// Whether a controller has made an object, and not somebody who copied its labels.
+    func isMade(_ uid: String?) -> Bool { uid.map { made.contains($0) } ?? false }
     /// Whether a run's service has ever been opened.
     func isOpened(_ uid: String) -> Bool { opened.contains(uid) }
 
@@ -38,6 +42,7 @@ package final class Invariants {
         if change.key.kind == .runs { follow(change) }
         let isOurs = world.incarnations.contains { $0.name == change.writer }
         if isOurs, change.key.kind != .leases {
+            if change.before == nil, let uid = change.object.text("metadata", "uid") { made.insert(uid) }
             checkLeader(change.writer, "\(change.key)")
             checkOwnership(change)
         }
@@ -83,6 +88,13 @@ package final class Invariants {
                 broken("\(change.key): \(pin) changed")
             }
         }
+        for (pin, kind) in [("claimUID", ModelKind.claims), ("targetUID", .statefulSets)] {
+            guard old?[path: ["restore", pin]] == nil, let pinned = new?.text("restore", pin) else { continue }
+            for (key, object) in world.api.all(kind, in: change.key.namespace)
+            where object.text("metadata", "uid") == pinned && object.text("metadata", "labels", Label.runUID) != uid {
+                broken("\(change.key) takes \(key) for its own, which is somebody else's")
+            }
+        }
     }
 
     private func finished(_ run: JSONValue) -> String {
@@ -103,11 +115,22 @@ package final class Invariants {
             broken(
                 "\(key) is somebody else's, and \(change.writer) \(change.kind == .deleted ? "deleted" : "changed") it")
         }
+        checkIncarnation(key, before)
         let isLeaving =
             change.kind == .deleted
             || (before[path: ["metadata", "deletionTimestamp"]] == nil
                 && change.object[path: ["metadata", "deletionTimestamp"]] != nil)
         if isLeaving { checkTakingAway(key, before) }
+    }
+
+    /// What a run works with is what it made, and not what somebody has put in its place, labels and all.
+    private func checkIncarnation(_ key: ModelKey, _ object: JSONValue) {
+        let pins: [ModelKind: String] = [.claims: "claimUID", .statefulSets: "targetUID"]
+        guard let pin = pins[key.kind], let run = runs[object.text("metadata", "labels", Label.runUID) ?? ""],
+            run.text("status", "state") == "Running", let pinned = run.text("status", "restore", pin),
+            pinned != object.text("metadata", "uid")
+        else { return }
+        broken("\(key) was changed, and it is not the one that its run made")
     }
 
     /// Nothing is made before the plan is pinned and the ledger has the run; looking is all that may be done.

@@ -8,14 +8,14 @@ extension Scenario {
     package static let all: [Scenario] = [
         clone, pair, moment, named, otherBackup, byHand, refused, cancelledEarly, cancelledLate, deleted, crowd, again,
         sameName, afterwards,
-    ]
+    ] + strangers + replaced + watched + leaders + ledgers + requests
 
     package static func named(_ name: String) -> Scenario? { all.first { $0.name == name } }
 
-    private static let everything = ["order 1", "order 2", "order 3"]
+    static let everything = ["order 1", "order 2", "order 3"]
 
     /// A service serves these rows, and its runs ended like that.
-    private static func expect(
+    static func expect(
         _ stage: Stage, _ service: String, _ rows: [String]?, _ outcome: [String]
     ) -> String? {
         if stage.outcome(service) != outcome {
@@ -41,7 +41,7 @@ extension Scenario {
         expect($0, "orders-a", everything, ["Completed"])
     }
 
-    private static func target(_ stage: Stage, _ seconds: Int64) -> JSONValue {
+    static func target(_ stage: Stage, _ seconds: Int64) -> JSONValue {
         ["kind": "Time", "time": .string(stage.world.scheduler.epoch.adding(seconds: seconds).rfc3339)]
     }
 
@@ -102,7 +102,7 @@ extension Scenario {
     }
 
     /// A cancel comes before or after the point of no return: what the run says and what is there must fit together.
-    private static func isEither(_ stage: Stage, _ service: String, _ outcome: [String]) -> String? {
+    static func isEither(_ stage: Stage, _ service: String, _ outcome: [String]) -> String? {
         let found = stage.outcome(service)
         guard found == outcome || found == ["Completed"] else { return "the run of \(service) ended as \(found)" }
         return nil

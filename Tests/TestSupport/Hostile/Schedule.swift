@@ -57,7 +57,7 @@ package struct Schedule {
             for words in world.wire.idleWrites { invariants.broken("a write that changed nothing: \(words)") }
         }
         if verdict.violations.isEmpty, invariants.violations.isEmpty {
-            stayThere(stage, invariants, isTouched: adversary.isTouched)
+            stayThere(stage, invariants, isTouched: adversary.isTouched || !stage.theirs.isEmpty)
             aDayLater(stage, invariants)
         }
         if invariants.violations.isEmpty, verdict.violations.isEmpty {
@@ -70,7 +70,7 @@ package struct Schedule {
         {
             verdict.violations.append(words)
         }
-        verdict.violations = invariants.violations + verdict.violations
+        verdict.violations = invariants.violations + adversary.impatience.prefix(1) + verdict.violations
         verdict.taken = adversary.taken
         verdict.trace = world.wire.traceDigest
         verdict.places = adversary.places

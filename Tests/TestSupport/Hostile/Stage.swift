@@ -12,6 +12,8 @@ package final class Stage {
     /// What people have still to do.
     package private(set) var actsToCome = 0
     private var isDirty = true
+    /// What strangers have made, by its UID: it must be there in the end, and be the same.
+    package var theirs: [ModelKey: String] = [:]
     private var lastLack: String? = "nothing has happened"
 
     package init(_ scenario: Scenario, seed: UInt64) {
@@ -36,7 +38,7 @@ package final class Stage {
 
     // MARK: What people do
 
-    /// At a moment after the beginning, in milliseconds.
+    /// So many milliseconds from now.
     package func at(_ moment: Int64, _ act: @escaping (Stage) -> Void) {
         actsToCome += 1
         world.scheduler.after(moment, "somebody acts") { [unowned self] in
@@ -48,20 +50,31 @@ package final class Stage {
 
     /// When the run of a service stands at a step, or is past it by having ended.
     package func when(_ service: String, is step: String, after delay: Int64 = 0, _ act: @escaping (Stage) -> Void) {
+        once(after: delay) { change in
+            guard change.key.kind == .runs,
+                change.object.text("spec", "target", "newService", "name") == service
+            else { return false }
+            let now = Bearings.step(of: change.object)
+            return now == step || now == "Ended"
+        } do: {
+            act($0)
+        }
+    }
+
+    /// When something of a kind and a name has been made, whoever made it.
+    package func whenMade(_ kind: ModelKind, _ name: String, after delay: Int64 = 0, _ act: @escaping (Stage) -> Void) {
+        once(after: delay) { $0.before == nil && $0.key.kind == kind && $0.key.name == name } do: { act($0) }
+    }
+
+    /// So many milliseconds after the first change of this sort.
+    private func once(
+        after delay: Int64, _ isMeant: @escaping (ModelAPI.Change) -> Bool, do act: @escaping (Stage) -> Void
+    ) {
         var isOver = false
         world.api.observers.append { [unowned self] change in
-            guard !isOver, change.key.kind == .runs,
-                change.object.text("spec", "target", "newService", "name") == service
-            else { return }
-            let now = Bearings.step(of: change.object)
-            guard now == step || now == "Ended" else { return }
+            guard !isOver, isMeant(change) else { return }
             isOver = true
-            actsToCome += 1
-            world.scheduler.after(delay, "somebody acts") { [unowned self] in
-                actsToCome -= 1
-                isDirty = true
-                act(self)
-            }
+            at(delay, act)
         }
     }
 

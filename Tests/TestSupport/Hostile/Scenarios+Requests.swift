@@ -7,7 +7,7 @@ import Seams
 /// Stories of ledgers that are away, of archives with traps, and of people who change their minds.
 extension Scenario {
     static let ledgers: [Scenario] = [ledgerAway, ledgerAwayAtTheEnd]
-    static let requests: [Scenario] = [traps, edited, afterTheEnd]
+    static let requests: [Scenario] = [traps, edited, afterTheEnd, nameTaken]
 
     /// The ledger is away when a run is to begin.
     static let ledgerAway = Scenario("ledger-away-at-the-plan", weight: 2, isSmooth: false) { stage in
@@ -18,7 +18,7 @@ extension Scenario {
         }
         stage.when("orders-a", is: "Claim", after: 50) { $0.cancel("monday") }
     } isWrong: {
-        expect($0, "orders-a", nil, ["Cancelled"])
+        endsEarly($0, "monday", "orders-a", "Cancelled")
     }
 
     /// The ledger is away when a run ends; the controller dies, the run is deleted, and the ledger comes back.
@@ -28,7 +28,7 @@ extension Scenario {
         stage.when("orders-a", is: "Ended") { stage in
             stage.killLeader()
             stage.delete(.runs, "monday")
-            stage.at(12_000) { $0.world.ledger.setDown(false) }
+            stage.at(30_000) { $0.world.ledger.setDown(false) }
         }
     } isWrong: { stage in
         if !stage.runs.isEmpty { return "the run is still there" }
@@ -68,10 +68,11 @@ extension Scenario {
     static let edited = Scenario("edited-under-way", weight: 2, isSmooth: false) { stage in
         stage.run("monday", into: "orders-a")
         stage.when("orders-a", is: "Planned", after: stage.draw("edit", below: 200)) { stage in
+            stage.noteStep(of: "monday")
             stage.edit(.runs, "monday") { $0.set(["spec", "target", "newService", "storage", "size"], "30Gi") }
         }
     } isWrong: {
-        expect($0, "orders-a", nil, ["SpecChanged"])
+        endsEarly($0, "monday", "orders-a", "SpecChanged")
     }
 
     /// All is done. Then one run is cancelled, which is too late, and the data of a clone is deleted, which stays so.
@@ -86,5 +87,19 @@ extension Scenario {
     } isWrong: { stage in
         if stage.outcome("orders-a") != ["Completed"] { return "orders-a was restored again: \(stage.outcome("orders-a"))" }
         return expect(stage, "orders-b", everything, ["Completed"])
+    }
+
+    /// All is done. Then somebody deletes the StatefulSet of a clone, and a stranger takes its name.
+    static let nameTaken = Scenario("name-taken-at-the-end", isSmooth: false) { stage in
+        stage.clone("orders-a")
+        stage.when("orders-a", is: "Ended", after: 1_000) { stage in
+            let key = ModelKey(.statefulSets, Story.space, "orders-a")
+            stage.world.api.acting(as: "somebody") { stage.world.api.remove(key) }
+            stage.strangerMakesStatefulSet("orders-a")
+        }
+    } isWrong: { stage in
+        let clone = stage.world.api[ModelKey(.clones, Story.space, "orders-a")]
+        let reason = Story.condition(clone, "Ready")?.text("reason")
+        return reason == "NotOurs" ? stage.harm : "the clone says \(reason ?? "nothing"), and its name is taken"
     }
 }

@@ -33,11 +33,11 @@ extension Scenario {
         return stage.harm
     }
 
-    /// Somebody takes a pod out of what is watched, just before its server is stopped; that takes a while.
+    /// Somebody takes a pod out of what is watched while its server is stopped, which takes a while.
     static let unlabelledPod = Scenario("pod-without-its-label", isSmooth: false) { stage in
         stage.world.kubelet.terminationDelay = 3_000
         stage.run("monday", into: "orders-a")
-        stage.when("orders-a", is: "Restore", after: stage.draw("label", below: 100)) { stage in
+        stage.whenLeaving("orders-a-0", after: stage.draw("label", below: 60)) { stage in
             stage.unlabel(.pods, "orders-a-0")
             stage.nudge("monday", every: 5_000)
         }
@@ -54,7 +54,7 @@ extension Scenario {
             stage.nudge("monday", every: 5_000)
         }
     } isWrong: {
-        expect($0, "orders-a", nil, ["Cancelled"])
+        endsEarly($0, "monday", "orders-a", "Cancelled")
     }
 
     /// Somebody makes again what three runs work with: a StatefulSet that restores, one that is about to be opened, and a
@@ -64,15 +64,13 @@ extension Scenario {
         stage.run("tuesday", into: "orders-b")
         stage.run("wednesday", into: "orders-c")
         stage.when("orders-a", is: "Provision", after: 500 + stage.draw("restores", below: 5_000)) {
-            $0.strangerRemakes(.statefulSets, "orders-a")
+            $0.strangerRemakes(.statefulSets, "orders-a", of: "monday")
         }
-        stage.when("orders-b", is: "Seal") { $0.strangerRemakes(.statefulSets, "orders-b") }
-        stage.when("orders-c", is: "Claim", after: stage.draw("claim", below: 30)) { $0.strangerRemakes(.claims, "data-orders-c-0") }
+        stage.when("orders-b", is: "Seal") { $0.strangerRemakes(.statefulSets, "orders-b", of: "tuesday") }
+        stage.when("orders-c", is: "Claim", after: stage.draw("claim", below: 30)) { $0.strangerRemakes(.claims, "data-orders-c-0", of: "wednesday") }
     } isWrong: { stage in
-        for name in ["orders-a", "orders-b", "orders-c"] where stage.outcome(name) != ["TargetReplaced"] {
-            return "the run of \(name) ended as \(stage.outcome(name)), and not as TargetReplaced"
-        }
-        return stage.harm
+        endsEarly(stage, "monday", "orders-a", "TargetReplaced") ?? endsEarly(stage, "wednesday", "orders-c", "TargetReplaced")
+            ?? isEither(stage, "orders-b", ["TargetReplaced"]) ?? stage.harm
     }
 
     /// Two runs are cancelled, and just then somebody makes again what they are about to take away.
@@ -80,15 +78,13 @@ extension Scenario {
         stage.run("monday", into: "orders-a")
         stage.run("tuesday", into: "orders-b")
         stage.when("orders-a", is: "Provision", after: 500 + stage.draw("cancel", below: 3_000)) { $0.cancel("monday") }
-        stage.when("orders-a", is: "Ending") { $0.strangerRemakes(.statefulSets, "orders-a") }
+        stage.when("orders-a", is: "Ending") { $0.strangerRemakes(.statefulSets, "orders-a", of: "monday") }
         stage.when("orders-b", is: "Claim") { $0.cancel("tuesday") }
         stage.when("orders-b", is: "Ending", after: stage.draw("claim", below: 30)) {
-            $0.strangerRemakes(.claims, "data-orders-b-0")
+            $0.strangerRemakes(.claims, "data-orders-b-0", of: "tuesday")
         }
     } isWrong: { stage in
-        for name in ["orders-a", "orders-b"] where stage.outcome(name) != ["Cancelled"] {
-            return "the run of \(name) ended as \(stage.outcome(name)), and not as Cancelled"
-        }
-        return stage.harm
+        endsEarly(stage, "monday", "orders-a", "Cancelled") ?? endsEarly(stage, "tuesday", "orders-b", "Cancelled")
+            ?? stage.harm
     }
 }

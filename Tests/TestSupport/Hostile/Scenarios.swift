@@ -91,14 +91,14 @@ extension Scenario {
         $0.run("monday", into: "orders-a")
         $0.when("orders-a", is: "Planned", after: 40) { $0.cancel("monday") }
     } isWrong: { stage in
-        isEither(stage, "orders-a", ["Cancelled"])
+        endsEarly(stage, "monday", "orders-a", "Cancelled")
     }
 
     static let cancelledLate = Scenario("cancelled-late", isSmooth: false) {
         $0.run("monday", into: "orders-a")
         $0.when("orders-a", is: "Restore", after: 300) { $0.cancel("monday") }
     } isWrong: { stage in
-        isEither(stage, "orders-a", ["Cancelled"])
+        endsEarly(stage, "monday", "orders-a", "Cancelled")
     }
 
     /// A cancel comes before or after the point of no return: what the run says and what is there must fit together.
@@ -108,11 +108,23 @@ extension Scenario {
         return nil
     }
 
+    /// What somebody does before the seal is heeded: the run ends with this reason, and in no other way.
+    static func endsEarly(_ stage: Stage, _ run: String, _ service: String, _ reason: String) -> String? {
+        let early: Set = ["New", "Planning", "Planned", "Claim", "Provision", "Restore"]
+        let found = stage.outcome(service)
+        let isInTime = stage.steps[run].map { early.contains($0) } ?? false
+        if found == [reason] || (!isInTime && found == ["Completed"]) { return nil }
+        return "the run of \(service) ended as \(found), and not as \(reason)"
+    }
+
     static let deleted = Scenario("deleted", isSmooth: false) {
         $0.run("monday", into: "orders-a")
         $0.when("orders-a", is: "Provision", after: 500) { $0.delete(.runs, "monday") }
     } isWrong: { stage in
-        stage.runs.isEmpty ? nil : "the run is still there"
+        if !stage.runs.isEmpty { return "the run is still there" }
+        let rows = stage.world.ledger.runs.map(\.run.columns.status)
+        let isInTime = stage.steps["monday"] == "Provision"
+        return rows == ["cancelled"] || (!isInTime && rows == ["completed"]) ? nil : "the ledger says \(rows)"
     }
 
     /// Three runs on two services at the same time.

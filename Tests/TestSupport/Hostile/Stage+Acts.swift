@@ -47,11 +47,12 @@ extension Stage {
         strangerMakes(.services, name, ["selector": ["theirs": .string(name)], "ports": [["port": 5432]]])
     }
 
-    /// Somebody deletes something and makes it again at once, labels and all: the same words, and another UID. From then
-    /// on it is his.
-    package func strangerRemakes(_ kind: ModelKind, _ name: String) {
+    /// Somebody deletes something of a run and makes it again at once, labels and all: the same words, and another UID.
+    /// From then on it is his.
+    package func strangerRemakes(_ kind: ModelKind, _ name: String, of run: String) {
         let key = ModelKey(kind, Story.space, name)
-        guard var body = world.api[key] else { return }
+        noteStep(of: run)
+        guard steps[run] != "Ended", var body = world.api[key] else { return }
         body.set(["status"], nil)
         for field in [
             "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "finalizers",
@@ -94,6 +95,16 @@ extension Stage {
         guard let leader else { return }
         world.kill(leader)
         at(1_000) { $0.world.start() }
+    }
+
+    /// As soon as a pod is on its way out.
+    package func whenLeaving(_ pod: String, after delay: Int64 = 0, _ act: @escaping (Stage) -> Void) {
+        once(after: delay) { change in
+            change.key.kind == .pods && change.key.name == pod
+                && change.object[path: ["metadata", "deletionTimestamp"]] != nil
+        } do: {
+            act($0)
+        }
     }
 
     /// What of the strangers' is gone or another one.

@@ -54,8 +54,10 @@ package final class Stage {
             guard change.key.kind == .runs,
                 change.object.text("spec", "target", "newService", "name") == service
             else { return false }
+            // Several steps may be seen done at once.
             let now = Bearings.step(of: change.object)
-            return now == step || now == "Ended"
+            let done = change.object.items("status", "restore", "completedSteps")
+            return now == step || now == "Ended" || done.contains { $0.string == step }
         } do: {
             act($0)
         }
@@ -67,7 +69,7 @@ package final class Stage {
     }
 
     /// So many milliseconds after the first change of this sort.
-    private func once(
+    package func once(
         after delay: Int64, _ isMeant: @escaping (ModelAPI.Change) -> Bool, do act: @escaping (Stage) -> Void
     ) {
         var isOver = false
@@ -105,8 +107,23 @@ package final class Stage {
         ])
     }
 
-    package func cancel(_ run: String) { world.user(.patch, key(.runs, run), ["spec": ["cancel": true]]) }
-    package func delete(_ kind: ModelKind, _ name: String) { world.user(.delete, key(kind, name)) }
+    package func cancel(_ run: String) {
+        noteStep(of: run)
+        world.user(.patch, key(.runs, run), ["spec": ["cancel": true]])
+    }
+
+    package func delete(_ kind: ModelKind, _ name: String) {
+        if kind == .runs { noteStep(of: name) }
+        world.user(.delete, key(kind, name))
+    }
+
+    /// Where a run stood when somebody first cancelled it, deleted it or took it apart.
+    package private(set) var steps: [String: String] = [:]
+
+    package func noteStep(of run: String) {
+        guard let object = world.api[key(.runs, run)], steps[run] == nil else { return }
+        steps[run] = Bearings.step(of: object)
+    }
 
     private func key(_ kind: ModelKind, _ name: String) -> ModelKey { ModelKey(kind, Story.space, name) }
 

@@ -39,7 +39,7 @@ package struct Campaign: Sendable {
     package init(seed: UInt64, scenarios: [Scenario] = Scenario.all) {
         self.seed = seed
         profiles = scenarios.map { scenario in
-            let verdict = Schedule(scenario, FaultScript(story: scenario.name, seed: seed), usual: 120_000).play()
+            let verdict = Schedule(scenario, FaultScript(story: scenario.name, seed: seed), usual: scenario.length).play()
             let places = verdict.places.sorted { $0.key < $1.key }.map { (place: $0.key, count: $0.value) }
             let sites = places.flatMap { place, count in
                 CallTrouble.families.filter { $0.canHappen(to: place.call) }.map { (place, count, $0) }

@@ -86,6 +86,10 @@ extension Invariants {
             return broken("\(key): its run is completed, and its volume is empty")
         }
         if !cluster.isSealed { broken("\(key): its run is completed, and its data is not sealed") }
+        let sealed = run[path: ["status", "restore", "sealed"]]
+        if sealed?.text("systemIdentifier") != cluster.systemIdentifier || sealed?.integer("rolesReset") == nil {
+            broken("\(key): its run does not say what was sealed: \(sealed.map { String(decoding: $0.bytes, as: UTF8.self) } ?? "-")")
+        }
         if cluster.password != world.secretText(key.namespace, "\(key.name)-credentials", "password") {
             broken("\(key): its password is not the one in its Secret")
         }

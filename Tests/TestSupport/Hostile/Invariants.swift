@@ -163,6 +163,7 @@ package final class Invariants {
         guard [.statefulSets, .claims, .services, .secrets].contains(key.kind) else { return }
         let uid = object.text("metadata", "labels", Label.runUID) ?? ""
         guard let run = runs[uid] else { return broken("\(key) was deleted, and no run has made it") }
+        if isAskedFor(uid) { return }
         let own = object.text("metadata", "uid")
         if opened.contains(uid) { broken("\(key) was deleted although its service had been opened") }
         if run.text("status", "state") == "Completed" { broken("\(key) was deleted although its run is completed") }
@@ -173,6 +174,14 @@ package final class Invariants {
         let isEnding = run[path: ["status", "restore", "ending"]] != nil
         let isGoing = run[path: ["metadata", "deletionTimestamp"]] != nil
         if !isEnding, !isGoing { broken("\(key) was deleted before its run was ending") }
+    }
+
+    /// Somebody deletes a clone that takes its service along.
+    private func isAskedFor(_ uid: String) -> Bool {
+        world.api.all(.clones).contains { _, clone in
+            clone[path: ["metadata", "deletionTimestamp"]] != nil && clone.text("spec", "deletionPolicy") == "Delete"
+                && clone.text("status", "completedRunUID") == uid
+        }
     }
 
     // MARK: Opening

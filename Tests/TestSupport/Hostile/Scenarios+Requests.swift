@@ -98,8 +98,6 @@ extension Scenario {
             stage.strangerMakesStatefulSet("orders-a")
         }
     } isWrong: { stage in
-        let clone = stage.world.api[ModelKey(.clones, Story.space, "orders-a")]
-        let reason = Story.condition(clone, "Ready")?.text("reason")
-        return reason == "NotOurs" ? stage.harm : "the clone says \(reason ?? "nothing"), and its name is taken"
+        says(stage, "orders-a", "NotOurs") ?? stage.harm
     }
 }

@@ -8,7 +8,7 @@ extension Scenario {
     package static let all: [Scenario] = [
         clone, pair, moment, named, otherBackup, byHand, refused, cancelledEarly, cancelledLate, deleted, crowd, again,
         sameName, afterwards,
-    ] + strangers + replaced + watched + leaders + ledgers + requests
+    ] + strangers + replaced + watched + leaders + ledgers + requests + clones + late
 
     package static func named(_ name: String) -> Scenario? { all.first { $0.name == name } }
 
@@ -177,8 +177,15 @@ extension Scenario {
     /// Somebody deletes the StatefulSet of a service that is open; it is made again around its data.
     static let afterwards = Scenario("made-again") {
         $0.clone("orders-a")
+        $0.when("orders-a", is: "Ended", after: 500) { $0.unlabel(.services, "orders-a") }
         $0.when("orders-a", is: "Ended", after: 1_000) { $0.delete(.statefulSets, "orders-a") }
     } isWrong: {
-        expect($0, "orders-a", everything, ["Completed"])
+        expect($0, "orders-a", everything, ["Completed"]) ?? says($0, "orders-a", "Serving")
+    }
+
+    /// What a clone says of itself.
+    static func says(_ stage: Stage, _ clone: String, _ reason: String) -> String? {
+        let found = Story.condition(stage.world.api[ModelKey(.clones, Story.space, clone)], "Ready")?.text("reason")
+        return found == reason ? nil : "\(clone) says \(found ?? "nothing"), and not \(reason)"
     }
 }

@@ -48,11 +48,12 @@ extension Stage {
     }
 
     /// Somebody deletes something of a run and makes it again at once, labels and all: the same words, and another UID.
-    /// From then on it is his.
+    /// From then on it is his. One that is open is left alone.
     package func strangerRemakes(_ kind: ModelKind, _ name: String, of run: String) {
         let key = ModelKey(kind, Story.space, name)
         noteStep(of: run)
-        guard steps[run] != "Ended", var body = world.api[key] else { return }
+        let isOpened = ["Open", "Serve", "Backup", "CompareSource", "Ended"].contains(steps[run] ?? "Ended")
+        guard !isOpened, var body = world.api[key] else { return }
         body.set(["status"], nil)
         for field in [
             "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "finalizers",

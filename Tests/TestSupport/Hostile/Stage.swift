@@ -208,19 +208,22 @@ package struct Scenario: Sendable {
     package var isSmooth = true
     /// Services that runs are about.
     package var targets = 1
+    /// How long it takes at most when nothing goes wrong, in milliseconds.
+    package var length: Int64 = 120_000
     /// Sets the scene, and says who does what when.
     package var tell: @Sendable (Stage) -> Void
     /// What is wrong with the end, given that nothing happened that may change what was asked for.
     package var isWrong: @Sendable (Stage) -> String?
 
     package init(
-        _ name: String, controllers: Int = 1, weight: Int = 1, targets: Int = 1, isSmooth: Bool = true,
-        tell: @escaping @Sendable (Stage) -> Void, isWrong: @escaping @Sendable (Stage) -> String?
+        _ name: String, controllers: Int = 1, weight: Int = 1, targets: Int = 1, length: Int64 = 120_000,
+        isSmooth: Bool = true, tell: @escaping @Sendable (Stage) -> Void, isWrong: @escaping @Sendable (Stage) -> String?
     ) {
         self.name = name
         self.controllers = controllers
         self.weight = weight
         self.targets = targets
+        self.length = length
         self.isSmooth = isSmooth
         self.tell = tell
         self.isWrong = isWrong

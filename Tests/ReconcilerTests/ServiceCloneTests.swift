@@ -176,6 +176,19 @@ struct ServiceCloneTests {
         #expect(clone.status?.conditions?.condition("Ready")?.reason == "StatefulSetDeleted")
     }
 
+    @Test("a StatefulSet is not made again before its data was seen: Kubernetes would make an empty volume for it")
+    func notMadeAgainBlindly() {
+        let (clone, seen) = Self.restored()
+        var reader = seen
+        reader.objects[AdvanceTests.statefulSet(replicas: 1, quarantined: false).ref] = nil
+        reader.objects[AdvanceTests.claim().ref] = nil
+        var snapshot = ServiceCloneBehavior.observe(clone, through: &reader)
+        for claim in [Observed<PersistentVolumeClaim>.unknown, .absent(confirmed: false)] {
+            snapshot.claim = claim
+            #expect(ServiceCloneBehavior.decide(snapshot, at: Story.now).effects.isEmpty)
+        }
+    }
+
     @Test("data that is gone is not restored again until someone asks")
     func dataMissing() {
         var (clone, reader) = Self.restored()

@@ -180,7 +180,7 @@ package final class Invariants {
     private func isAskedFor(_ uid: String) -> Bool {
         world.api.all(.clones).contains { _, clone in
             clone[path: ["metadata", "deletionTimestamp"]] != nil && clone.text("spec", "deletionPolicy") == "Delete"
-                && clone.text("status", "completedRunUID") == uid
+                && runs[uid]?.text("metadata", "labels", Label.cloneUID) == clone.text("metadata", "uid")
         }
     }
 
@@ -208,7 +208,9 @@ package final class Invariants {
         // Whoever puts it back himself will see what comes of it: that is not our doing.
         if change.writer == "somebody", !isService { spoiled.insert(uid) }
         if spoiled.contains(uid) { return }
-        let isServed = isService || world.api[ModelKey(.services, key.namespace, key.name)] != nil
+        // One that is left of an earlier run lets nobody in as long as the server listens to nobody.
+        let service = isService ? change.object : world.api[ModelKey(.services, key.namespace, key.name)]
+        let isServed = service?.text("metadata", "labels", Label.runUID) == uid
         if !isService {
             if let before = change.before, !variables(before).contains("WALG_CLONE_FROM"), isCloning,
                 before.text("metadata", "uid") == set.text("metadata", "uid")

@@ -19,17 +19,24 @@ extension Scenario {
         expect(stage, "orders-a", nil, ["TargetDeleted", "TargetDeleted"]) ?? says(stage, "orders-a", "TargetDeleted")
     }
 
-    /// Somebody asks for a clone again while its run is under way, and once more when its data is gone.
+    /// Somebody asks for a clone again while its run is under way, and thinks better of it; and asks again, with another
+    /// archive, when its data is gone.
     static let askedAgain = Scenario("asked-again", isSmooth: false) { stage in
         stage.clone("orders-a")
-        func ask(_ stage: Stage, _ id: String) { stage.edit(.clones, "orders-a") { $0.set(["spec", "requestID"], .string(id)) } }
-        stage.when("orders-a", is: "Provision", after: 500) { ask($0, "early") }
+        func ask(_ stage: Stage, _ id: JSONValue?) {
+            stage.edit(.clones, "orders-a") {
+                $0.set(["spec", "requestID"], id)
+                $0.set(["spec", "service", "archive", "path"], "orders-a-again")
+            }
+        }
+        stage.when("orders-a", is: "Provision", after: 500) { ask($0, "again") }
+        stage.when("orders-a", is: "Ended", after: 500) { ask($0, nil) }
         stage.when("orders-a", is: "Ended", after: 1_500) { stage in
             stage.delete(.claims, "data-orders-a-0")
             stage.at(300) { $0.delete(.statefulSets, "orders-a") }
-            stage.at(3_000) { ask($0, "once-more") }
-            // What must not be done twice is seen only when there was time for it.
-            stage.at(4_000) { _ in }
+            stage.at(4_000) { ask($0, "again") }
+            // Until its run is there nothing seems to be lacking.
+            stage.at(5_000) { _ in }
         }
     } isWrong: { stage in
         expect(stage, "orders-a", everything, ["Completed", "Completed"]) ?? says(stage, "orders-a", "Serving")

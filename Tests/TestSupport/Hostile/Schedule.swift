@@ -57,7 +57,7 @@ package struct Schedule {
             for words in world.wire.idleWrites { invariants.broken("a write that changed nothing: \(words)") }
         }
         if verdict.violations.isEmpty, invariants.violations.isEmpty {
-            stayThere(stage, invariants, isTouched: adversary.isTouched || !stage.theirs.isEmpty)
+            stayThere(stage, invariants, isTouched: adversary.isTouched || stage.isRestless)
             aDayLater(stage, invariants)
         }
         if invariants.violations.isEmpty, verdict.violations.isEmpty {
@@ -137,7 +137,7 @@ package struct Schedule {
         } else if script.seed % 4 == 0 {
             let waiting = world.scheduler.pending.filter { !Self.isIdle($0) }
             // What is somebody else's may go on as it likes.
-            if stage.theirs.isEmpty, let first = waiting.first { invariants.broken("something is still to come: \(first)") }
+            if !stage.isRestless, let first = waiting.first { invariants.broken("something is still to come: \(first)") }
             for incarnation in world.incarnations { world.kill(incarnation) }
             world.scheduler.skip(86_400_000)
             world.start()

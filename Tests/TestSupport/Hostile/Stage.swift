@@ -36,6 +36,9 @@ package final class Stage {
         scenario.tell(self)
     }
 
+    /// Something of somebody else's goes on for ever.
+    package var isRestless: Bool { !theirs.isEmpty || world.kubelet.nodes.isEmpty }
+
     // MARK: What people do
 
     /// So many milliseconds from now.

@@ -60,7 +60,8 @@ package final class Adversary {
         guard call.isWrite, !call.isAboutLease else { return }
         let what = "\(call.incarnation): \(call.verb) \(call.target) \(call.name ?? "")"
         if let end = pauses[what], world.scheduler.now < end {
-            impatience.append("at \(world.scheduler.now) ms: \(what) comes again \(end - world.scheduler.now) ms too early")
+            impatience.append(
+                "at \(world.scheduler.now) ms: \(what) comes again \(end - world.scheduler.now) ms too early")
         }
         if let trouble = present[call.number], let pause = trouble.pause {
             pauses[what] = world.scheduler.now + pause

@@ -23,7 +23,7 @@ extension WorldEvent {
         case .scaler(_, _, _, let seconds): seconds
         // A repository that is not there is waited for: it may be applied a little later than what names it.
         // It is made again when the old one is seen gone.
-        case .recreate: 6
+        case .recreate: 20
         case .deleteNamespace: 660
         // Nobody hears of an object without the label; only the step's deadline comes round.
         case .edit(_, .removeLabel): 2_000

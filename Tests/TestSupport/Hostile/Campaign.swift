@@ -39,7 +39,8 @@ package struct Campaign: Sendable {
     package init(seed: UInt64, scenarios: [Scenario] = Scenario.all) {
         self.seed = seed
         profiles = scenarios.map { scenario in
-            let verdict = Schedule(scenario, FaultScript(story: scenario.name, seed: seed), usual: scenario.length).play()
+            let verdict = Schedule(scenario, FaultScript(story: scenario.name, seed: seed), usual: scenario.length)
+                .play()
             let places = verdict.places.sorted { $0.key < $1.key }.map { (place: $0.key, count: $0.value) }
             let sites = places.flatMap { place, count in
                 CallTrouble.families.filter { $0.canHappen(to: place.call) }.map { (place, count, $0) }
@@ -71,15 +72,16 @@ package struct Campaign: Sendable {
         profiles.flatMap { profile in profile.verdict.violations.map { "\(profile.scenario.name): \($0)" } }
     }
 
-    private func draw(_ purpose: String, _ number: Int, below bound: Int) -> Int {
+    func draw(_ purpose: String, _ number: Int, below bound: Int) -> Int {
         Int(keyedHash(seed, purpose, UInt64(number)) % UInt64(max(1, bound)))
     }
 
     /// The schedule of a number.
     ///
-    /// One in five tells a long story, with as many faults as it has room for, and begins with a cell that no short one
+    /// At first each story in turn. Then, one in five tells a long story, with as many faults as it has room for, and begins with a cell that no short one
     /// comes to; the others tell short ones.
     package func schedule(_ number: Int) -> Schedule {
+        if let first = firstRounds(number) { return first }
         let isLong = !longCells.isEmpty && (shortCells.isEmpty || number % 5 == 0)
         let turns = isLong ? longCells : shortCells
         let turn = isLong == shortCells.isEmpty ? number : isLong ? number / 5 : number - number / 5 - 1
@@ -100,9 +102,15 @@ package struct Campaign: Sendable {
             tickets += Array(repeating: index, count: profiles[choice.profile].scenario.weight)
         }
         let choice = found[tickets[draw("story", number, below: tickets.count)]]
-        let profile = profiles[choice.profile]
         let site = CallSite(1 + draw("ordinal", number, below: choice.count), choice.place)
-        var faults: [Fault] = [.call(site, variant(of: cell.trouble, site.place.call, number, 0))]
+        return schedule(number, of: profiles[choice.profile], site, cell.trouble, turn, isLong: isLong)
+    }
+
+    /// One of a story, that begins with a trouble at a site.
+    func schedule(
+        _ number: Int, of profile: Profile, _ site: CallSite, _ trouble: CallTrouble, _ turn: Int, isLong: Bool
+    ) -> Schedule {
+        var faults: [Fault] = [.call(site, variant(of: trouble, site.place.call, number, 0))]
         let own = profile.sites
         for extra in 1...(isLong ? 7 : 2) {
             // In turn as well, among what this story comes to.
@@ -148,13 +156,13 @@ package struct Campaign: Sendable {
     }
 
     /// One of those that share a column.
-    private func variant(of trouble: CallTrouble, _ call: CallName, _ number: Int, _ place: Int) -> CallTrouble {
+    func variant(of trouble: CallTrouble, _ call: CallName, _ number: Int, _ place: Int) -> CallTrouble {
         let all = CallTrouble.allCases.filter { $0.family == trouble && $0.canHappen(to: call) }
         return all.isEmpty ? trouble : all[draw("variant \(place)", number, below: all.count)]
     }
 
     /// A step that has no divisor in common with a number: taking it again and again, each is met before one is met again.
-    private static func stride(_ count: Int) -> Int {
+    static func stride(_ count: Int) -> Int {
         var step = max(1, count * 5 / 8)
         while divisor(step, count) != 1 { step += 1 }
         return step

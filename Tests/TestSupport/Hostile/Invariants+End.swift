@@ -21,6 +21,15 @@ extension Invariants {
         }
     }
 
+    /// Told without a fault, a story costs no more than it needs, and no run says that it could not look.
+    func checkCosts(of stage: Stage, atMost most: Int?) {
+        let calls = stage.world.wire.calls.count { !$0.isAboutLease }
+        if let most, calls > most { broken("\(calls) calls, and \(most) are enough") }
+        for run in stage.runs where run.text("status", "restore", "unreadableSince") != nil {
+            broken("\(run.text("metadata", "name") ?? "") says that something can't be read, and all can")
+        }
+    }
+
     /// Each run has one row, and it says what the object says.
     private func checkRecords(_ world: Simulation) {
         var rows = Dictionary(grouping: world.ledger.runs, by: \.key.run).mapValues { $0.map(\.run.columns) }
@@ -54,7 +63,8 @@ extension Invariants {
                 }
                 // Of a StatefulSet that somebody has made again, everything is left to him.
                 let set = world.api[ModelKey(.statefulSets, key.namespace, service(of: key))]
-                let isTheirs = set?.text("metadata", "labels", Label.runUID) == uid && !isMade(set?.text("metadata", "uid"))
+                let isTheirs =
+                    set?.text("metadata", "labels", Label.runUID) == uid && !isMade(set?.text("metadata", "uid"))
                 if isTheirs || !isMade(object.text("metadata", "uid")) { continue }
                 let state = run.text("status", "state")
                 if state != "Completed", !isOpened(uid) { broken("\(key) is left of a run that is \(state ?? "new")") }
@@ -88,7 +98,9 @@ extension Invariants {
         if !cluster.isSealed { broken("\(key): its run is completed, and its data is not sealed") }
         let sealed = run[path: ["status", "restore", "sealed"]]
         if sealed?.text("systemIdentifier") != cluster.systemIdentifier || sealed?.integer("rolesReset") == nil {
-            broken("\(key): its run does not say what was sealed: \(sealed.map { String(decoding: $0.bytes, as: UTF8.self) } ?? "-")")
+            broken(
+                "\(key): its run does not say what was sealed: \(sealed.map { String(decoding: $0.bytes, as: UTF8.self) } ?? "-")"
+            )
         }
         if cluster.password != world.secretText(key.namespace, "\(key.name)-credentials", "password") {
             broken("\(key): its password is not the one in its Secret")

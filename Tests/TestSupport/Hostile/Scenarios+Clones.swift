@@ -50,7 +50,8 @@ extension Scenario {
                 ["spec", "source"],
                 [
                     "location": [
-                        "uri": "s3://prod/postgres/orders-db/15", "engine": "Postgres", "repository": ["name": "prod-readonly"],
+                        "uri": "s3://prod/postgres/orders-db/15", "engine": "Postgres",
+                        "repository": ["name": "prod-readonly"],
                     ]
                 ])
         }
@@ -77,7 +78,9 @@ extension Scenario {
         stage.when("orders-a", is: "Ended", after: 1_000) { $0.delete(.clones, "orders-a") }
     } isWrong: { stage in
         for kind in [ModelKind.clones, .runs, .statefulSets, .claims, .services] {
-            if let (key, _) = stage.world.api.all(kind, in: Story.space).first { return "\(key) is left of a deleted clone" }
+            if let (key, _) = stage.world.api.all(kind, in: Story.space).first {
+                return "\(key) is left of a deleted clone"
+            }
         }
         let rows = stage.world.ledger.runs.map(\.run.columns.status)
         return rows == ["completed"] ? nil : "the ledger says \(rows)"

@@ -11,7 +11,9 @@ extension Scenario {
     /// A run is cancelled while watches lag, and before they have told of what was deleted the history is forgotten.
     static let forgotten = Scenario("cancelled-and-forgotten", isSmooth: false) { stage in
         stage.run("monday", into: "orders-a")
-        stage.when("orders-a", is: "Provision", after: 1_000 + stage.draw("cancel", below: 2_000)) { $0.cancel("monday") }
+        stage.when("orders-a", is: "Provision", after: 1_000 + stage.draw("cancel", below: 2_000)) {
+            $0.cancel("monday")
+        }
         stage.when("orders-a", is: "Ending") { stage in
             let wire = stage.world.wire
             for kind in ["statefulsets", "pods", "persistentvolumeclaims", "services"] {

@@ -85,7 +85,9 @@ extension Scenario {
             stage.at(300) { $0.delete(.statefulSets, "orders-a") }
         }
     } isWrong: { stage in
-        if stage.outcome("orders-a") != ["Completed"] { return "orders-a was restored again: \(stage.outcome("orders-a"))" }
+        if stage.outcome("orders-a") != ["Completed"] {
+            return "orders-a was restored again: \(stage.outcome("orders-a"))"
+        }
         return expect(stage, "orders-b", everything, ["Completed"])
     }
 

@@ -26,7 +26,8 @@ extension Scenario {
         for name in ["orders-a", "orders-b", "orders-c"] {
             // He may have come too late.
             let isTheirs = stage.theirs.keys.contains { $0.name.contains(name) }
-            if let wrong = expect(stage, name, isTheirs ? nil : everything, [isTheirs ? "TargetNotEmpty" : "Completed"]) {
+            if let wrong = expect(stage, name, isTheirs ? nil : everything, [isTheirs ? "TargetNotEmpty" : "Completed"])
+            {
                 return wrong
             }
         }
@@ -67,9 +68,12 @@ extension Scenario {
             $0.strangerRemakes(.statefulSets, "orders-a", of: "monday")
         }
         stage.when("orders-b", is: "Seal") { $0.strangerRemakes(.statefulSets, "orders-b", of: "tuesday") }
-        stage.when("orders-c", is: "Claim", after: stage.draw("claim", below: 30)) { $0.strangerRemakes(.claims, "data-orders-c-0", of: "wednesday") }
+        stage.when("orders-c", is: "Claim", after: stage.draw("claim", below: 30)) {
+            $0.strangerRemakes(.claims, "data-orders-c-0", of: "wednesday")
+        }
     } isWrong: { stage in
-        endsEarly(stage, "monday", "orders-a", "TargetReplaced") ?? endsEarly(stage, "wednesday", "orders-c", "TargetReplaced")
+        endsEarly(stage, "monday", "orders-a", "TargetReplaced") ?? endsEarly(
+            stage, "wednesday", "orders-c", "TargetReplaced")
             ?? isEither(stage, "orders-b", ["TargetReplaced"]) ?? stage.harm
     }
 

@@ -5,10 +5,12 @@ import Resources
 
 /// The stories that the adversary disturbs.
 extension Scenario {
-    package static let all: [Scenario] = [
-        clone, pair, moment, named, otherBackup, byHand, refused, cancelledEarly, cancelledLate, deleted, crowd, again,
-        sameName, afterwards,
-    ] + strangers + replaced + watched + leaders + ledgers + requests + clones + late
+    package static let all: [Scenario] =
+        [
+            clone, pair, moment, named, otherBackup, byHand, refused, cancelledEarly, cancelledLate, deleted, crowd,
+            again,
+            sameName, afterwards,
+        ] + strangers + replaced + watched + leaders + ledgers + requests + clones + late
 
     package static func named(_ name: String) -> Scenario? { all.first { $0.name == name } }
 
@@ -28,7 +30,7 @@ extension Scenario {
     }
 
     /// One service is cloned to the archive's end.
-    package static let clone = Scenario("clone") {
+    package static let clone = Scenario("clone", mostCalls: 140) {
         $0.clone("orders-a")
     } isWrong: {
         expect($0, "orders-a", everything, ["Completed"])

@@ -54,6 +54,7 @@ package struct Schedule {
             if world.wire.conflicts > 0 {
                 invariants.broken("\(world.wire.conflicts) conflicts, and nothing went wrong")
             }
+            invariants.checkCosts(of: stage, atMost: scenario.mostCalls)
             for words in world.wire.idleWrites { invariants.broken("a write that changed nothing: \(words)") }
         }
         if verdict.violations.isEmpty, invariants.violations.isEmpty {
@@ -137,7 +138,9 @@ package struct Schedule {
         } else if script.seed % 4 == 0 {
             let waiting = world.scheduler.pending.filter { !Self.isIdle($0) }
             // What is somebody else's may go on as it likes.
-            if !stage.isRestless, let first = waiting.first { invariants.broken("something is still to come: \(first)") }
+            if !stage.isRestless, let first = waiting.first {
+                invariants.broken("something is still to come: \(first)")
+            }
             for incarnation in world.incarnations { world.kill(incarnation) }
             world.scheduler.skip(86_400_000)
             world.start()

@@ -68,7 +68,11 @@ package final class Stage {
 
     /// When something of a kind and a name has been made, whoever made it.
     package func whenMade(_ kind: ModelKind, _ name: String, after delay: Int64 = 0, _ act: @escaping (Stage) -> Void) {
-        once(after: delay) { $0.before == nil && $0.key.kind == kind && $0.key.name == name } do: { act($0) }
+        once(after: delay) {
+            $0.before == nil && $0.key.kind == kind && $0.key.name == name
+        } do: {
+            act($0)
+        }
     }
 
     /// So many milliseconds after the first change of this sort.
@@ -213,6 +217,8 @@ package struct Scenario: Sendable {
     package var targets = 1
     /// How long it takes at most when nothing goes wrong, in milliseconds.
     package var length: Int64 = 120_000
+    /// Calls that it may cost when nothing goes wrong, but for the Lease's; `nil`: not asked.
+    package var mostCalls: Int?
     /// Sets the scene, and says who does what when.
     package var tell: @Sendable (Stage) -> Void
     /// What is wrong with the end, given that nothing happened that may change what was asked for.
@@ -220,13 +226,15 @@ package struct Scenario: Sendable {
 
     package init(
         _ name: String, controllers: Int = 1, weight: Int = 1, targets: Int = 1, length: Int64 = 120_000,
-        isSmooth: Bool = true, tell: @escaping @Sendable (Stage) -> Void, isWrong: @escaping @Sendable (Stage) -> String?
+        mostCalls: Int? = nil, isSmooth: Bool = true, tell: @escaping @Sendable (Stage) -> Void,
+        isWrong: @escaping @Sendable (Stage) -> String?
     ) {
         self.name = name
         self.controllers = controllers
         self.weight = weight
         self.targets = targets
         self.length = length
+        self.mostCalls = mostCalls
         self.isSmooth = isSmooth
         self.tell = tell
         self.isWrong = isWrong

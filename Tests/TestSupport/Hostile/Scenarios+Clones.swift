@@ -5,7 +5,9 @@ import Resources
 
 /// Stories of clones that try again, that are asked again, and that ask for what can't be had; and of what never comes.
 extension Scenario {
-    static let clones: [Scenario] = [triesAgain, askedAgain, notAvailable, withoutRepository, withItsData]
+    static let clones: [Scenario] = [
+        triesAgain, askedAgain, notAvailable, withoutRepository, withItsData, keptByAnother,
+    ]
     static let late: [Scenario] = [noNode, noImage]
 
     /// Whatever a clone's run makes, somebody deletes it: it tries again, and then no more.
@@ -84,6 +86,18 @@ extension Scenario {
         }
         let rows = stage.world.ledger.runs.map(\.run.columns.status)
         return rows == ["completed"] ? nil : "the ledger says \(rows)"
+    }
+
+    /// A clone is deleted that leaves its service there, while somebody else's finalizer still holds it.
+    static let keptByAnother = Scenario("deleted-without-its-data", isSmooth: false) { stage in
+        stage.clone("orders-a")
+        stage.when("orders-a", is: "Ended", after: 300) { stage in
+            stage.edit(.clones, "orders-a") { $0.set(["metadata", "finalizers"], ["example.com/theirs"]) }
+            stage.at(300) { $0.delete(.clones, "orders-a") }
+            stage.at(2_500) { $0.edit(.clones, "orders-a") { $0.set(["metadata", "finalizers"], nil) } }
+        }
+    } isWrong: { stage in
+        stage.rows("orders-a") == everything ? nil : "orders-a has \(stage.rows("orders-a") ?? ["no data"])"
     }
 
     // MARK: What never comes

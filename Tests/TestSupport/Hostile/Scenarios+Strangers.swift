@@ -74,7 +74,16 @@ extension Scenario {
     } isWrong: { stage in
         endsEarly(stage, "monday", "orders-a", "TargetReplaced") ?? endsEarly(
             stage, "wednesday", "orders-c", "TargetReplaced")
-            ?? isEither(stage, "orders-b", ["TargetReplaced"]) ?? stage.harm
+            ?? isEither(stage, "orders-b", ["TargetReplaced"])
+            ?? saysWhatIsLeft(stage, "monday") ?? stage.harm
+    }
+
+    /// A run says that it has left things to whoever made its StatefulSet again.
+    private static func saysWhatIsLeft(_ stage: Stage, _ name: String) -> String? {
+        let run = stage.world.api[ModelKey(.runs, Story.space, name)]
+        let isReplaced = Story.condition(run, "Finished")?.text("reason") == "TargetReplaced"
+        let reason = Story.condition(run, "CleanedUp")?.text("reason")
+        return isReplaced && reason != "Replaced" ? "\(name) says \(reason ?? "nothing") of what is left" : nil
     }
 
     /// Two runs are cancelled, and just then somebody makes again what they are about to take away.

@@ -63,9 +63,10 @@ package final class Adversary {
             impatience.append(
                 "at \(world.scheduler.now) ms: \(what) comes again \(end - world.scheduler.now) ms too early")
         }
-        if let trouble = present[call.number], let pause = trouble.pause {
-            pauses[what] = world.scheduler.now + pause
-        }
+        guard let trouble = present[call.number] else { return }
+        // A controller remembers one failure of an object: with the next one, the pause of the one before is over.
+        pauses = pauses.filter { !$0.key.hasPrefix("\(call.incarnation): ") }
+        if let pause = trouble.pause { pauses[what] = world.scheduler.now + pause }
     }
 
     /// No fault is at work, and none that depends on time is to come.

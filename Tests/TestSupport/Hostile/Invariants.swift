@@ -16,7 +16,7 @@ package final class Invariants {
     private var opened: Set<String> = []
     /// By run: somebody has edited its StatefulSet.
     private var spoiled: Set<String> = []
-    private var leaseMade: Int64 = -15_000
+    private var leaseLost: Int64 = -15_000
     /// By UID: what a controller has made.
     private var made: Set<String> = []
     /// Whether a controller has made an object, and not somebody who copied its labels.
@@ -41,7 +41,7 @@ package final class Invariants {
 
     private func look(at change: ModelAPI.Change) {
         if change.key.kind == .runs { follow(change) }
-        if change.key.kind == .leases, change.before == nil { leaseMade = world.scheduler.now }
+        if change.key.kind == .leases, change.kind == .deleted { leaseLost = world.scheduler.now }
         let isOurs = world.incarnations.contains { $0.name == change.writer }
         if isOurs, change.key.kind != .leases {
             if change.before == nil, let uid = change.object.text("metadata", "uid") { made.insert(uid) }
@@ -59,7 +59,7 @@ package final class Invariants {
         guard let lease = world.api.all(.leases, in: Simulation.controllerNamespace).first?.object else { return }
         let holder = lease.text("spec", "holderIdentity") ?? ""
         // Somebody has deleted it: what was sent under the one before is still on its way.
-        if world.scheduler.now - leaseMade < 15_000 { return }
+        if world.scheduler.now - leaseLost < 15_000 { return }
         if !holder.hasPrefix("\(writer)_") {
             broken("\(writer) wrote \(what) while the Lease was held by '\(holder)'")
         }

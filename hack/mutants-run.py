@@ -156,7 +156,7 @@ def run(wanted: list[mutants.Mutant], settings: argparse.Namespace) -> list[Resu
     if "mutant reached" in errors:
         raise Broken("a mutant was on although none was chosen")
     # Two at a time share the machine, and more may be going on on it.
-    limit = max(120.0, 5 * seconds)
+    limit = max(120.0, 3 * seconds)
     print(f"without a mutant: nothing found with {settings.seeds} schedules, {seconds:.0f} s", flush=True)
     lock = threading.Lock()
 
@@ -173,7 +173,7 @@ def run(wanted: list[mutants.Mutant], settings: argparse.Namespace) -> list[Resu
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program", type=Path, help="simulate, built with all mutants in it")
-    parser.add_argument("--seeds", type=int, default=3000, help="schedules for each mutant, at most")
+    parser.add_argument("--seeds", type=int, default=1200, help="schedules for each mutant, at most")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at the same time")
     parser.add_argument("--only", default="", help="numbers, with commas between")
     parser.add_argument("--results", type=Path, required=True, help="folder for summary.md and results.json")

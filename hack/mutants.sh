@@ -5,7 +5,7 @@
 #   hack/mutants.sh            builds, runs and prints the table; leaves summary.md in $REPRISE_RUN/mutants
 #   hack/mutants.sh check      every patch applies, and all together do; nothing is built
 #   hack/mutants.sh refresh    writes the patches anew, after the sources have changed
-#   SEEDS=3000                 schedules for each mutant, at most
+#   SEEDS=1200                 schedules for each mutant, at most
 #   JOBS=2                     mutants at the same time
 #   ONLY=3,17                  only these; the bar is held all the same
 set -euo pipefail
@@ -37,5 +37,5 @@ swift build --package-path "$TREE" --scratch-path "$BUILD" "${SIMULATE_FLAGS[@]}
 }
 PROGRAM=$(swift build --package-path "$TREE" --scratch-path "$BUILD" -c release --show-bin-path)/simulate
 step "mutants: running"
-python3 "$HACK_DIR/mutants-run.py" "$PROGRAM" --seeds "${SEEDS:-3000}" --jobs "${JOBS:-2}" --only "${ONLY:-}" \
+python3 "$HACK_DIR/mutants-run.py" "$PROGRAM" --seeds "${SEEDS:-1200}" --jobs "${JOBS:-2}" --only "${ONLY:-}" \
   --results "$RESULTS"

@@ -25,7 +25,7 @@ import Testing
 
     @Test func firstLookDecidesWithoutWaiting() {
         let cases: [(LeaseFact, Election.Step)] = [
-            (.absent, .create(transitions: 10)),
+            (.absent, .create(transitions: 120)),
             (.present(record("")), .claim(record(""), transitions: 4)),
             (.present(record("me")), .adopt(record("me"))),
             (.present(record("other")), .wait(holder: "other")),
@@ -35,6 +35,20 @@ import Testing
             let seen1 = election.step(on: fact, at: at(0), wall: wall)
             #expect(seen1 == step)
         }
+    }
+
+    /// Or what the one before wrote to the ledger would fence the next one off.
+    @Test func aLeaseThatIsLostSoonAfterAChangeOfLeadersBeginsWithALaterEpoch() {
+        var election = Election(identity: "me", times: ElectionTimes())
+        guard case .create(let first) = election.step(on: .absent, at: at(0), wall: wall) else {
+            return #expect(Bool(false), "it is not made")
+        }
+        // Somebody takes over when the lease of 15 s has run out, and a little later the Lease is deleted.
+        let taken = first + 1
+        let later = election.step(on: .absent, at: at(25), wall: Timestamp(seconds: 625))
+        guard case .create(let second) = later else { return #expect(Bool(false), "it is not made again") }
+        #expect(second > taken)
+        #expect(second <= Int(Int32.max))
     }
 
     @Test func silentHolderIsOverAfterItsDurationByOurOwnClock() {

@@ -87,6 +87,26 @@ import Testing
         }
     }
 
+    /// The status of a StatefulSet changes all the time: that is no reason to call a server that has asked for a pause.
+    @Test func aPauseThatTheServerAskedForHoldsForLaterVersionsToo() {
+        let later = Seen(ref: seen.ref, uid: "u", resourceVersion: "8")
+        let now = Uptime(milliseconds: 1_000)
+        func record(_ disposition: Disposition) -> FailureRecord {
+            FailureRecord(
+                step: .effect(.scale(seen, generation: 1, to: 0)),
+                failure: Failure(
+                    effect: "scale db to 0", reason: "TooManyRequests", message: "", disposition: disposition, count: 1,
+                    since: Timestamp(seconds: 0)), notBefore: now.adding(7_000), lastAt: now)
+        }
+        let step = FailedStep.effect(.scale(later, generation: 1, to: 0))
+        #expect(record(.retry(after: 7_000)).holdsBack(step, "scale db to 0", at: now.adding(6_999)))
+        #expect(!record(.retry(after: 7_000)).holdsBack(step, "scale db to 0", at: now.adding(7_000)))
+        #expect(!record(.retry(after: 7_000)).holdsBack(step, "delete db", at: now))
+        // Where nobody asked for one, what has changed may be tried at once.
+        #expect(!record(.retry(after: nil)).holdsBack(step, "scale db to 0", at: now))
+        #expect(!record(.conflict).holdsBack(step, "scale db to 0", at: now))
+    }
+
     @Test func holdEndsBeforeItsDeadline() throws {
         let time = SteppedTime()
         let hold = Hold(until: time.uptime.adding(10_000), margin: 1_000, time: time)

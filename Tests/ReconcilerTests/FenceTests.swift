@@ -45,6 +45,21 @@ import Testing
         run.status = waiting.status
     }
 
+    @Test("what was said stands while it is read again: an answer is no reason to write")
+    func quietWhileLooking() {
+        var (run, reader) = AdvanceTests.stopped()
+        let pod = Pod(
+            metadata: ObjectMeta(
+                name: "old", namespace: "staging", uid: "p-old", resourceVersion: "9",
+                labels: [Label.runUID: Story.uid, Label.job: Story.names.job(.seal, 1)]),
+            status: .init(phase: "Running"))
+        reader.strangers[pod.ref] = pod
+        run.status = pass(run, &reader).status
+        #expect(run.status?.conditions?.condition(RunCondition.stalled)?.reason == "PodStillRunning")
+        reader.isLookingAtLists = true
+        #expect(pass(run, &reader).status == run.status)
+    }
+
     @Test("a StatefulSet that somebody has made again is left, with the claim that it works on")
     func madeAgain() {
         var (run, reader) = AdvanceTests.started()

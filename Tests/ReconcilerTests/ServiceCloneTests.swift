@@ -176,6 +176,19 @@ struct ServiceCloneTests {
         #expect(clone.status?.conditions?.condition("Ready")?.reason == "StatefulSetDeleted")
     }
 
+    @Test("a StatefulSet is not made again before its data was seen: Kubernetes would make an empty volume for it")
+    func notMadeAgainBlindly() {
+        let (clone, seen) = Self.restored()
+        var reader = seen
+        reader.objects[AdvanceTests.statefulSet(replicas: 1, quarantined: false).ref] = nil
+        reader.objects[AdvanceTests.claim().ref] = nil
+        var snapshot = ServiceCloneBehavior.observe(clone, through: &reader)
+        for claim in [Observed<PersistentVolumeClaim>.unknown, .absent(confirmed: false)] {
+            snapshot.claim = claim
+            #expect(ServiceCloneBehavior.decide(snapshot, at: Story.now).effects.isEmpty)
+        }
+    }
+
     @Test("data that is gone is not restored again until someone asks")
     func dataMissing() {
         var (clone, reader) = Self.restored()
@@ -267,6 +280,16 @@ struct CloneDeletionTests {
         reader.objects[AdvanceTests.pod(ready: true).ref] = nil
         #expect(ServiceCloneTests.decide(clone, &reader).effects == [.delete(AdvanceTests.claim().seen)])
         reader.objects[AdvanceTests.claim().ref] = nil
+        #expect(ServiceCloneTests.decide(clone, &reader).effects == [.setFinalizers(clone.seen, [])])
+    }
+
+    @Test("a clone that is deleted before anything was asked for is let go", arguments: [true, false])
+    func deletedAtOnce(isReadable: Bool) {
+        var (clone, reader) = ServiceCloneTests.restored()
+        clone.status = nil
+        if !isReadable { clone.spec?.service = nil }
+        clone.metadata.finalizers = [cloneFinalizer]
+        clone.metadata.deletionTimestamp = Story.now
         #expect(ServiceCloneTests.decide(clone, &reader).effects == [.setFinalizers(clone.seen, [])])
     }
 

@@ -186,7 +186,8 @@ package final class ModelWire: @unchecked Sendable {
     ) {
         let purpose = "latency/\(call.isAboutLease ? "lease" : call.verb)"
         func arrive() {
-            guard promise.isOpen, !port.isSevered else { return }
+            // What was sent may arrive although its caller has given up: a cancelled task takes no write back.
+            guard promise.isOpen || call.isWrite, !port.isSevered else { return }
             switch pass(call, .arriving, promise, instead) {
             case .stopped: return
             case .later(let wait):

@@ -77,8 +77,9 @@ struct Election: Sendable {
         guard case .present(let record) = fact else {
             observed = nil
             // A Lease that was deleted must not begin with the first epoch again: what an earlier leader wrote
-            // elsewhere would fence us off for ever. Minutes rise faster than leaders change.
-            return .create(transitions: Int(max(0, wall.microseconds / 60_000_000)))
+            // elsewhere would fence us off for ever. Units of five seconds rise faster than leaders change, who wait for
+            // a lease to run out; and they fit into the 32 bits of the field.
+            return .create(transitions: Int(max(0, wall.microseconds / 5_000_000)))
         }
         if record.holder == identity { return .adopt(record) }
         if record.holder.isEmpty { return .claim(record, transitions: record.transitions + 1) }

@@ -26,6 +26,15 @@ struct FailureRecord: Sendable {
 
     /// How long a failure that is over is remembered.
     static let memory: Milliseconds = 600_000
+
+    /// Whether a step is to wait: the same one; and, where the server has asked for a pause, also the same to a later version
+    /// of its object, since what that one becomes is no reason to call earlier.
+    func holdsBack(_ step: FailedStep, _ what: String, at now: Uptime) -> Bool {
+        guard now < notBefore else { return false }
+        if self.step == step { return true }
+        guard case .retry(after: _?) = failure.disposition else { return false }
+        return failure.effect == what
+    }
 }
 
 /// How fast a key writes its status.

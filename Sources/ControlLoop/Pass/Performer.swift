@@ -63,7 +63,7 @@ struct Performer {
     private mutating func attempt(
         _ step: FailedStep, _ what: String, _ body: (inout Performer) async throws -> Void
     ) async throws -> PassResult? {
-        if let former, former.step == step, loop.time.uptime < former.notBefore {
+        if let former, former.holdsBack(step, what, at: loop.time.uptime) {
             return .deferred(until: former.notBefore)
         }
         do {

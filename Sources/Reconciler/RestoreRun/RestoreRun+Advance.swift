@@ -48,7 +48,7 @@ extension RestoreRunBehavior {
             return end(
                 snapshot, draft, Ending(state: endState(finding), reason: finding.reason, message: finding.message))
         case .wait(let step, let detail):
-            return underWay(step, detail ?? way.describe(step), [], way, draft, fresh: !completed.isEmpty)
+            return underWay(step, detail, [], way, draft, fresh: !completed.isEmpty)
         case .perform(let step):
             return underWay(
                 step, way.describe(step), way.effects(of: step), way, draft, fresh: !completed.isEmpty)
@@ -88,9 +88,10 @@ extension RestoreRunBehavior {
     }
 
     private static func underWay(
-        _ step: Step, _ detail: String, _ effects: [Effect], _ way: some Way, _ draft: StatusDraft, fresh: Bool
+        _ step: Step, _ said: String?, _ effects: [Effect], _ way: some Way, _ draft: StatusDraft, fresh: Bool
     ) -> Decision<Status> {
         var draft = draft
+        let detail = said ?? way.describe(step)
         let snapshot = way.snapshot
         let phase = way.phase(of: step)
         draft.status.phase = Open(phase)
@@ -114,7 +115,9 @@ extension RestoreRunBehavior {
             return end(snapshot, draft, Ending(state: .failed, reason: finding.reason, message: finding.message))
         }
         var moments = [ends] + (blind.map { [$0] } ?? [])
-        draft.working(step.name.rawValue, detail)
+        // Nothing is said while something is only read: what was said before stands, or each answer would be a write, and each
+        // write a reason to read again.
+        if said != nil || fresh { draft.working(step.name.rawValue, detail) }
         if way.hasProgress(step) {
             if let next = way.noteProgress(&draft) { moments.append(next) }
             moments.append(noteQuiet(&draft, detail))

@@ -51,6 +51,8 @@ extension ServiceCloneSnapshot {
     }
 
     var isCertain: Bool {
+        // Status first: a run that no status names was never made.
+        guard clone.status?.run != nil else { return true }
         guard !run.isUnknown else { return false }
         guard serviceUID != nil else { return true }
         return !jobs.isUnknown && !statefulSet.isUnknown && !claim.isUnknown && !pod.isUnknown

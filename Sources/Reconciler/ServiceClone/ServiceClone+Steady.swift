@@ -20,7 +20,10 @@ extension ServiceCloneBehavior {
         }
         switch snapshot.statefulSet {
         case .unknown, .absent(confirmed: false): return Decision()
-        case .absent(confirmed: true): return makeAgain(snapshot, service, draft)
+        case .absent(confirmed: true):
+            // Around its data or not at all: without a claim Kubernetes makes an empty one, and the image a new database.
+            guard snapshot.claim.value != nil else { return Decision() }
+            return makeAgain(snapshot, service, draft)
         case .present(let statefulSet): return judge(statefulSet, snapshot, service, draft)
         }
     }

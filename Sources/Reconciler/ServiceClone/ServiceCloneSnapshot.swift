@@ -66,15 +66,16 @@ package struct ServiceCloneSnapshot: Equatable, Sendable {
 extension ServiceCloneBehavior {
     package static func observe(_ clone: ServiceClone, through reader: inout some Reader) -> ServiceCloneSnapshot {
         var snapshot = ServiceCloneSnapshot(clone: clone)
-        guard var service = clone.spec?.service else { return snapshot }
-        if service.name == nil { service.name = clone.metadata.name }
-        snapshot.service = service
-        snapshot.failure = reader.lastFailure()
         let space = clone.metadata.namespace ?? ""
+        // Whatever the spec says now: by the status alone, nothing else was ever asked for.
         if let name = clone.status?.run?.name {
             snapshot.run = reader.object(RestoreRun.self, space, name)
             if case .absent = snapshot.run { snapshot.run = reader.confirmed(RestoreRun.self, space, name) }
         }
+        guard var service = clone.spec?.service else { return snapshot }
+        if service.name == nil { service.name = clone.metadata.name }
+        snapshot.service = service
+        snapshot.failure = reader.lastFailure()
         guard let uid = snapshot.serviceUID else { return snapshot }
         // The service as it was restored, and not as the spec may have been edited since.
         if let run = snapshot.run.value, run.metadata.uid == uid, let restored = run.spec?.target?.newService {

@@ -46,7 +46,28 @@ package final class Adversary {
     }
 
     /// Somebody has taken things apart, or broken them.
-    package var isTouched: Bool { taken.contains { if case .event = $0 { true } else { false } } }
+    package var isTouched: Bool {
+        taken.contains { if case .event(_, let event) = $0 { !event.isHarmless } else { false } }
+    }
+
+    /// Writes that were sent again although their pause was not over, in words.
+    package private(set) var impatience: [String] = []
+    /// Until when a write is not to be sent again, by who sends what.
+    private var pauses: [String: Int64] = [:]
+
+    /// A server that asks for a pause gets it.
+    private func judgePatience(_ call: WireCall) {
+        guard call.isWrite, !call.isAboutLease else { return }
+        let what = "\(call.incarnation): \(call.verb) \(call.target) \(call.name ?? "")"
+        if let end = pauses[what], world.scheduler.now < end {
+            impatience.append(
+                "at \(world.scheduler.now) ms: \(what) comes again \(end - world.scheduler.now) ms too early")
+        }
+        guard let trouble = present[call.number] else { return }
+        // A controller remembers one failure of an object: with the next one, the pause of the one before is over.
+        pauses = pauses.filter { !$0.key.hasPrefix("\(call.incarnation): ") }
+        if let pause = trouble.pause { pauses[what] = world.scheduler.now + pause }
+    }
 
     /// No fault is at work, and none that depends on time is to come.
     package var isCalm: Bool { world.scheduler.now >= calmSince }
@@ -56,7 +77,10 @@ package final class Adversary {
     private func meet(_ call: WireCall, _ moment: WireMoment) -> Interference {
         if moment == .arriving, present[call.number] == nil, let outage = outage(of: call) { return outage }
         guard isArmed else { return .none }
-        if moment == .arriving, looked.insert(call.number).inserted { look(at: call) }
+        if moment == .arriving, looked.insert(call.number).inserted {
+            look(at: call)
+            judgePatience(call)
+        }
         guard let trouble = present[call.number] else { return .none }
         if trouble == .late {
             // It arrives again when the time is over.

@@ -4,6 +4,16 @@ import Reconciler
 import Resources
 
 extension WorldEvent {
+    /// Nothing is taken apart by it: in the end all is as it should be.
+    package var isHarmless: Bool {
+        switch self {
+        case .edit(_, .annotate), .edit(_, .removeLabel(Label.managedBy)), .newBackup, .newWAL, .bucketUnreachable,
+            .revoke, .storeClock, .imageGone, .podsRefused:
+            true
+        default: false
+        }
+    }
+
     /// How long it lasts, in seconds; 0 for what is over at once.
     package var seconds: Int64 {
         switch self {
@@ -12,6 +22,8 @@ extension WorldEvent {
             seconds
         case .scaler(_, _, _, let seconds): seconds
         // A repository that is not there is waited for: it may be applied a little later than what names it.
+        // It is made again when the old one is seen gone.
+        case .recreate: 20
         case .deleteNamespace: 660
         // Nobody hears of an object without the label; only the step's deadline comes round.
         case .edit(_, .removeLabel): 2_000

@@ -76,7 +76,7 @@ package struct Campaign: Sendable {
 
     /// Tells a story without any fault.
     static func tell(_ scenario: Scenario, _ seed: UInt64) -> Verdict {
-        Schedule(scenario, FaultScript(story: scenario.name, seed: seed), usual: 120_000).play()
+        Schedule(scenario, FaultScript(story: scenario.name, seed: seed), usual: scenario.length).play()
     }
 
     /// What is wrong with the stories themselves: they are told without any fault first.

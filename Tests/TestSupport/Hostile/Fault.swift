@@ -41,6 +41,15 @@ package enum CallTrouble: String, CaseIterable, Hashable, Sendable {
     /// It passes, and nothing of what was asked for may change by it.
     package var isTransient: Bool { ![.unprocessable, .unauthorized, .forbidden].contains(self) }
 
+    /// The pause that it asks for, in milliseconds.
+    package var pause: Int64? {
+        switch self {
+        case .throttled: 7_000
+        case .unavailable: 1_000
+        default: nil
+        }
+    }
+
     /// Whether it can happen to such a call.
     package func canHappen(to call: CallName) -> Bool {
         switch self {

@@ -21,6 +21,15 @@ extension Invariants {
         }
     }
 
+    /// Told without a fault, a story costs no more than it needs, and no run says that it could not look.
+    func checkCosts(of stage: Stage, atMost most: Int?) {
+        let calls = stage.world.wire.calls.count { !$0.isAboutLease }
+        if let most, calls > most { broken("\(calls) calls, and \(most) are enough") }
+        for run in stage.runs where run.text("status", "restore", "unreadableSince") != nil {
+            broken("\(run.text("metadata", "name") ?? "") says that something can't be read, and all can")
+        }
+    }
+
     /// Each run has one row, and it says what the object says.
     private func checkRecords(_ world: Simulation) {
         var rows = Dictionary(grouping: world.ledger.runs, by: \.key.run).mapValues { $0.map(\.run.columns) }
@@ -52,6 +61,11 @@ extension Invariants {
                     broken("\(key) belongs to no run")
                     continue
                 }
+                // Of a StatefulSet that somebody has made again, everything is left to him.
+                let set = world.api[ModelKey(.statefulSets, key.namespace, service(of: key))]
+                let isTheirs =
+                    set?.text("metadata", "labels", Label.runUID) == uid && !isMade(set?.text("metadata", "uid"))
+                if isTheirs || !isMade(object.text("metadata", "uid")) { continue }
                 let state = run.text("status", "state")
                 if state != "Completed", !isOpened(uid) { broken("\(key) is left of a run that is \(state ?? "new")") }
             }
@@ -61,18 +75,40 @@ extension Invariants {
         }
     }
 
+    /// The service that an object belongs to, by its name.
+    private func service(of key: ModelKey) -> String {
+        switch key.kind {
+        case .claims: String(key.name.dropFirst("data-".count).dropLast("-0".count))
+        case .services where key.name.hasSuffix("-pods"): String(key.name.dropLast("-pods".count))
+        default: key.name
+        }
+    }
+
     /// A service that runs serves what was restored, sealed, with the password that its Secret has.
     private func checkData(_ key: ModelKey, _ set: JSONValue, _ world: Simulation) {
-        guard let uid = set.text("metadata", "labels", Label.runUID), run(uid)?.text("status", "state") == "Completed"
+        guard let uid = set.text("metadata", "labels", Label.runUID), let run = run(uid),
+            run.text("status", "state") == "Completed"
         else { return }
+        // Whoever deletes the data gets an empty volume: that is not what was restored.
+        let claim = world.api[ModelKey(.claims, key.namespace, "data-\(key.name)-0")]
+        if let claim, claim.text("metadata", "uid") != run.text("status", "restore", "claimUID") { return }
         guard let cluster = world.kubelet.volume(key.namespace, "data-\(key.name)-0")?.cluster else {
             return broken("\(key): its run is completed, and its volume is empty")
         }
         if !cluster.isSealed { broken("\(key): its run is completed, and its data is not sealed") }
+        let sealed = run[path: ["status", "restore", "sealed"]]
+        if sealed?.text("systemIdentifier") != cluster.systemIdentifier || sealed?.integer("rolesReset") == nil {
+            broken(
+                "\(key): its run does not say what was sealed: \(sealed.map { String(decoding: $0.bytes, as: UTF8.self) } ?? "-")"
+            )
+        }
         if cluster.password != world.secretText(key.namespace, "\(key.name)-credentials", "password") {
             broken("\(key): its password is not the one in its Secret")
         }
     }
+
+    /// What clients write when a story is over.
+    static let laterRow = "written later"
 
     /// Clients write into every service that is open and has a base backup of its own.
     /// - Returns: The services.
@@ -80,9 +116,11 @@ extension Invariants {
         world.api.all(.runs).compactMap { key, run in
             guard run.text("status", "state") == "Completed",
                 Story.condition(run, "FreshBackup")?.text("status") == "True",
-                let name = run.text("spec", "target", "newService", "name")
+                let name = run.text("spec", "target", "newService", "name"),
+                // People may have taken it away since.
+                world.api[ModelKey(.statefulSets, key.namespace, name)]?.integer("status", "readyReplicas") == 1
             else { return nil }
-            if !world.kubelet.commit("written later", in: ModelKey(.pods, key.namespace, "\(name)-0")) {
+            if !world.kubelet.commit(Self.laterRow, in: ModelKey(.pods, key.namespace, "\(name)-0")) {
                 broken("\(name) is open, and takes nothing that clients write")
             }
             return ModelKey(.statefulSets, key.namespace, name)

@@ -16,6 +16,11 @@ package final class Invariants {
     private var opened: Set<String> = []
     /// By run: somebody has edited its StatefulSet.
     private var spoiled: Set<String> = []
+    private var leaseLost: Int64 = -15_000
+    /// By UID: what a controller has made.
+    private var made: Set<String> = []
+    /// Whether a controller has made an object, and not somebody who copied its labels.
+    func isMade(_ uid: String?) -> Bool { uid.map { made.contains($0) } ?? false }
     /// Whether a run's service has ever been opened.
     func isOpened(_ uid: String) -> Bool { opened.contains(uid) }
 
@@ -36,8 +41,10 @@ package final class Invariants {
 
     private func look(at change: ModelAPI.Change) {
         if change.key.kind == .runs { follow(change) }
+        if change.key.kind == .leases, change.kind == .deleted { leaseLost = world.scheduler.now }
         let isOurs = world.incarnations.contains { $0.name == change.writer }
         if isOurs, change.key.kind != .leases {
+            if change.before == nil, let uid = change.object.text("metadata", "uid") { made.insert(uid) }
             checkLeader(change.writer, "\(change.key)")
             checkOwnership(change)
         }
@@ -47,10 +54,12 @@ package final class Invariants {
         }
     }
 
-    /// Only who holds the Lease writes.
+    /// Only who holds the Lease writes. One that somebody has deleted is taken at once, and fences nobody.
     private func checkLeader(_ writer: String, _ what: String) {
         guard let lease = world.api.all(.leases, in: Simulation.controllerNamespace).first?.object else { return }
         let holder = lease.text("spec", "holderIdentity") ?? ""
+        // Somebody has deleted it: what was sent under the one before is still on its way.
+        if world.scheduler.now - leaseLost < 15_000 { return }
         if !holder.hasPrefix("\(writer)_") {
             broken("\(writer) wrote \(what) while the Lease was held by '\(holder)'")
         }
@@ -83,6 +92,13 @@ package final class Invariants {
                 broken("\(change.key): \(pin) changed")
             }
         }
+        for (pin, kind) in [("claimUID", ModelKind.claims), ("targetUID", .statefulSets)] {
+            guard old?[path: ["restore", pin]] == nil, let pinned = new?.text("restore", pin) else { continue }
+            for (key, object) in world.api.all(kind, in: change.key.namespace)
+            where object.text("metadata", "uid") == pinned && object.text("metadata", "labels", Label.runUID) != uid {
+                broken("\(change.key) takes \(key) for its own, which is somebody else's")
+            }
+        }
     }
 
     private func finished(_ run: JSONValue) -> String {
@@ -103,11 +119,22 @@ package final class Invariants {
             broken(
                 "\(key) is somebody else's, and \(change.writer) \(change.kind == .deleted ? "deleted" : "changed") it")
         }
+        checkIncarnation(key, before)
         let isLeaving =
             change.kind == .deleted
             || (before[path: ["metadata", "deletionTimestamp"]] == nil
                 && change.object[path: ["metadata", "deletionTimestamp"]] != nil)
         if isLeaving { checkTakingAway(key, before) }
+    }
+
+    /// What a run works with is what it made, and not what somebody has put in its place, labels and all.
+    private func checkIncarnation(_ key: ModelKey, _ object: JSONValue) {
+        let pins: [ModelKind: String] = [.claims: "claimUID", .statefulSets: "targetUID"]
+        guard let pin = pins[key.kind], let run = runs[object.text("metadata", "labels", Label.runUID) ?? ""],
+            run.text("status", "state") == "Running", let pinned = run.text("status", "restore", pin),
+            pinned != object.text("metadata", "uid")
+        else { return }
+        broken("\(key) was changed, and it is not the one that its run made")
     }
 
     /// Nothing is made before the plan is pinned and the ledger has the run; looking is all that may be done.
@@ -140,6 +167,7 @@ package final class Invariants {
         guard [.statefulSets, .claims, .services, .secrets].contains(key.kind) else { return }
         let uid = object.text("metadata", "labels", Label.runUID) ?? ""
         guard let run = runs[uid] else { return broken("\(key) was deleted, and no run has made it") }
+        if isAskedFor(uid) { return }
         let own = object.text("metadata", "uid")
         if opened.contains(uid) { broken("\(key) was deleted although its service had been opened") }
         if run.text("status", "state") == "Completed" { broken("\(key) was deleted although its run is completed") }
@@ -150,6 +178,14 @@ package final class Invariants {
         let isEnding = run[path: ["status", "restore", "ending"]] != nil
         let isGoing = run[path: ["metadata", "deletionTimestamp"]] != nil
         if !isEnding, !isGoing { broken("\(key) was deleted before its run was ending") }
+    }
+
+    /// Somebody deletes a clone that takes its service along.
+    private func isAskedFor(_ uid: String) -> Bool {
+        world.api.all(.clones).contains { _, clone in
+            clone[path: ["metadata", "deletionTimestamp"]] != nil && clone.text("spec", "deletionPolicy") == "Delete"
+                && runs[uid]?.text("metadata", "labels", Label.cloneUID) == clone.text("metadata", "uid")
+        }
     }
 
     // MARK: Opening
@@ -176,7 +212,9 @@ package final class Invariants {
         // Whoever puts it back himself will see what comes of it: that is not our doing.
         if change.writer == "somebody", !isService { spoiled.insert(uid) }
         if spoiled.contains(uid) { return }
-        let isServed = isService || world.api[ModelKey(.services, key.namespace, key.name)] != nil
+        // One that is left of an earlier run lets nobody in as long as the server listens to nobody.
+        let service = isService ? change.object : world.api[ModelKey(.services, key.namespace, key.name)]
+        let isServed = service?.text("metadata", "labels", Label.runUID) == uid
         if !isService {
             if let before = change.before, !variables(before).contains("WALG_CLONE_FROM"), isCloning,
                 before.text("metadata", "uid") == set.text("metadata", "uid")

@@ -8,6 +8,9 @@ import Synchronization
 /// for least among those that no short story comes to; when all of those were asked for often enough, one in 21. Of the
 /// others half are for the least of the rest, as long as that was asked for too seldom. Then a short story is chosen by
 /// its weight alone.
+///
+/// Before all that each story is told in turn: most cells belong to many stories, and what a story is there for shows only
+/// when it is told. A campaign of any length has told each of them.
 struct Plan {
     /// What one schedule is for.
     struct Choice {
@@ -44,6 +47,8 @@ struct Plan {
     /// How often each cell was asked for, in quarters: what comes about only sometimes counts for less.
     private var asked: [Int]
 
+    /// So often each story is told in turn.
+    private static let rounds = 20
     /// So often each cell is asked for before weights alone decide.
     private static let enough = 4 * 30
     /// Stories are told so often without a fault, each time with another seed, to see what depends on chance.
@@ -81,6 +86,10 @@ struct Plan {
     /// The choice for the next number; to be asked for in order.
     mutating func next(_ number: Int) -> Choice {
         var random = SplitMix(state: keyedHash(seed, "plan", UInt64(number)))
+        if weights.count > 1, number < Self.rounds * weights.count {
+            let story = number % weights.count
+            if let first = lesser(of: story, apart: [], &random) { return complete(first, isLong[story], &random) }
+        }
         let turn = number % 7
         if shortCells.isEmpty || (turn == 0 && !longCells.isEmpty) {
             let least = leastAsked(of: longCells, &random)

@@ -63,24 +63,25 @@ package struct Schedule {
             if world.wire.conflicts > 0 {
                 invariants.broken("\(world.wire.conflicts) conflicts, and nothing went wrong")
             }
+            invariants.checkCosts(of: stage, atMost: scenario.mostCalls)
             for words in world.wire.idleWrites { invariants.broken("a write that changed nothing: \(words)") }
         }
-        // Before clients go on: what came back is what was asked for.
-        if adversary.taken.allSatisfy(\.isTransient), invariants.violations.isEmpty, verdict.violations.isEmpty,
-            let words = scenario.isWrong(stage)
-        {
-            verdict.violations.append(words)
-        }
         if verdict.violations.isEmpty, invariants.violations.isEmpty {
-            stayThere(stage, invariants, isTouched: adversary.isTouched)
-            aDayLater(stage, invariants, isTouched: adversary.isTouched)
+            let isTouched = adversary.isTouched || stage.isRestless
+            stayThere(stage, invariants, isTouched: isTouched)
+            aDayLater(stage, invariants, isTouched: isTouched)
         }
         if invariants.violations.isEmpty, verdict.violations.isEmpty {
             invariants.checkEnd(of: world, isTouched: adversary.isTouched)
         }
         // By the ledger: a run that was deleted has ended as well.
         verdict.ended = world.ledger.runs.count { LedgerWords.isTerminal($0.run.columns.status) }
-        verdict.violations = invariants.violations + verdict.violations
+        if adversary.taken.allSatisfy(\.isTransient), invariants.violations.isEmpty, verdict.violations.isEmpty,
+            let words = scenario.isWrong(stage)
+        {
+            verdict.violations.append(words)
+        }
+        verdict.violations = invariants.violations + adversary.impatience.prefix(1) + verdict.violations
         verdict.taken = adversary.taken
         verdict.trace = world.wire.traceDigest
         verdict.places = adversary.places
@@ -157,7 +158,7 @@ package struct Schedule {
             world.run(seconds: 86_400)
         } else if script.seed % 4 == 0 {
             let waiting = world.scheduler.pending.filter { !Self.isIdle($0) }
-            // What somebody has made himself may fail as long as it likes.
+            // What is somebody else's may go on as it likes.
             if !isTouched, let first = waiting.first { invariants.broken("something is still to come: \(first)") }
             for incarnation in world.incarnations { world.kill(incarnation) }
             world.scheduler.skip(86_400_000)

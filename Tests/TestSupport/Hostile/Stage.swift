@@ -12,6 +12,8 @@ package final class Stage {
     /// What people have still to do.
     package private(set) var actsToCome = 0
     private var isDirty = true
+    /// What strangers have made, by its UID: it must be there in the end, and be the same.
+    package var theirs: [ModelKey: String] = [:]
     private var lastLack: String? = "nothing has happened"
 
     package init(_ scenario: Scenario, seed: UInt64) {
@@ -34,9 +36,12 @@ package final class Stage {
         scenario.tell(self)
     }
 
+    /// Something of somebody else's goes on for ever.
+    package var isRestless: Bool { !theirs.isEmpty || world.kubelet.nodes.isEmpty }
+
     // MARK: What people do
 
-    /// At a moment after the beginning, in milliseconds.
+    /// So many milliseconds from now.
     package func at(_ moment: Int64, _ act: @escaping (Stage) -> Void) {
         actsToCome += 1
         world.scheduler.after(moment, "somebody acts") { [unowned self] in
@@ -48,20 +53,37 @@ package final class Stage {
 
     /// When the run of a service stands at a step, or is past it by having ended.
     package func when(_ service: String, is step: String, after delay: Int64 = 0, _ act: @escaping (Stage) -> Void) {
+        once(after: delay) { change in
+            guard change.key.kind == .runs,
+                change.object.text("spec", "target", "newService", "name") == service
+            else { return false }
+            // Several steps may be seen done at once.
+            let now = Bearings.step(of: change.object)
+            let done = change.object.items("status", "restore", "completedSteps")
+            return now == step || now == "Ended" || done.contains { $0.string == step }
+        } do: {
+            act($0)
+        }
+    }
+
+    /// When something of a kind and a name has been made, whoever made it.
+    package func whenMade(_ kind: ModelKind, _ name: String, after delay: Int64 = 0, _ act: @escaping (Stage) -> Void) {
+        once(after: delay) {
+            $0.before == nil && $0.key.kind == kind && $0.key.name == name
+        } do: {
+            act($0)
+        }
+    }
+
+    /// So many milliseconds after the first change of this sort.
+    package func once(
+        after delay: Int64, _ isMeant: @escaping (ModelAPI.Change) -> Bool, do act: @escaping (Stage) -> Void
+    ) {
         var isOver = false
         world.api.observers.append { [unowned self] change in
-            guard !isOver, change.key.kind == .runs,
-                change.object.text("spec", "target", "newService", "name") == service
-            else { return }
-            let now = Bearings.step(of: change.object)
-            guard now == step || now == "Ended" else { return }
+            guard !isOver, isMeant(change) else { return }
             isOver = true
-            actsToCome += 1
-            world.scheduler.after(delay, "somebody acts") { [unowned self] in
-                actsToCome -= 1
-                isDirty = true
-                act(self)
-            }
+            at(delay, act)
         }
     }
 
@@ -92,8 +114,23 @@ package final class Stage {
         ])
     }
 
-    package func cancel(_ run: String) { world.user(.patch, key(.runs, run), ["spec": ["cancel": true]]) }
-    package func delete(_ kind: ModelKind, _ name: String) { world.user(.delete, key(kind, name)) }
+    package func cancel(_ run: String) {
+        noteStep(of: run)
+        world.user(.patch, key(.runs, run), ["spec": ["cancel": true]])
+    }
+
+    package func delete(_ kind: ModelKind, _ name: String) {
+        if kind == .runs { noteStep(of: name) }
+        world.user(.delete, key(kind, name))
+    }
+
+    /// Where a run stood when somebody first cancelled it, deleted it or took it apart.
+    package private(set) var steps: [String: String] = [:]
+
+    package func noteStep(of run: String) {
+        guard let object = world.api[key(.runs, run)], steps[run] == nil else { return }
+        steps[run] = Bearings.step(of: object)
+    }
 
     private func key(_ kind: ModelKind, _ name: String) -> ModelKey { ModelKey(kind, Story.space, name) }
 
@@ -156,9 +193,9 @@ package final class Stage {
         return lines
     }
 
-    /// The rows that a service serves; `nil` when there is none.
+    /// The rows that came back into a service; `nil` when there is none.
     package func rows(_ service: String) -> [String]? {
-        world.kubelet.volume(Story.space, "data-\(service)-0")?.cluster?.rows
+        world.kubelet.volume(Story.space, "data-\(service)-0")?.cluster?.rows.filter { $0 != Invariants.laterRow }
     }
 
     package func outcome(_ service: String) -> [String] {
@@ -178,19 +215,26 @@ package struct Scenario: Sendable {
     package var isSmooth = true
     /// Services that runs are about.
     package var targets = 1
+    /// How long it takes at most when nothing goes wrong, in milliseconds.
+    package var length: Int64 = 120_000
+    /// Calls that it may cost when nothing goes wrong, but for the Lease's; `nil`: not asked.
+    package var mostCalls: Int?
     /// Sets the scene, and says who does what when.
     package var tell: @Sendable (Stage) -> Void
     /// What is wrong with the end, given that nothing happened that may change what was asked for.
     package var isWrong: @Sendable (Stage) -> String?
 
     package init(
-        _ name: String, controllers: Int = 1, weight: Int = 1, targets: Int = 1, isSmooth: Bool = true,
-        tell: @escaping @Sendable (Stage) -> Void, isWrong: @escaping @Sendable (Stage) -> String?
+        _ name: String, controllers: Int = 1, weight: Int = 1, targets: Int = 1, length: Int64 = 120_000,
+        mostCalls: Int? = nil, isSmooth: Bool = true, tell: @escaping @Sendable (Stage) -> Void,
+        isWrong: @escaping @Sendable (Stage) -> String?
     ) {
         self.name = name
         self.controllers = controllers
         self.weight = weight
         self.targets = targets
+        self.length = length
+        self.mostCalls = mostCalls
         self.isSmooth = isSmooth
         self.tell = tell
         self.isWrong = isWrong

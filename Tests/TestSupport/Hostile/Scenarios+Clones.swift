@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import JSON
+import Resources
+
+/// Stories of clones that try again, that are asked again, and that ask for what can't be had; and of what never comes.
+extension Scenario {
+    static let clones: [Scenario] = [
+        triesAgain, askedAgain, notAvailable, withoutRepository, withItsData, keptByAnother,
+    ]
+    static let late: [Scenario] = [noNode, noImage]
+
+    /// Whatever a clone's run makes, somebody deletes it: it tries again, and then no more.
+    static let triesAgain = Scenario("deleted-again-and-again", isSmooth: false) { stage in
+        stage.clone("orders-a") { $0.set(["spec", "retry"], ["limit": 1]) }
+        stage.world.api.observers.append { [unowned stage] change in
+            guard change.key.kind == .statefulSets, change.before == nil else { return }
+            stage.at(500) { $0.delete(.statefulSets, "orders-a") }
+        }
+    } isWrong: { stage in
+        expect(stage, "orders-a", nil, ["TargetDeleted", "TargetDeleted"]) ?? says(stage, "orders-a", "TargetDeleted")
+    }
+
+    /// Somebody asks for a clone again while its run is under way, and thinks better of it; and asks again, with another
+    /// archive, when its data is gone.
+    static let askedAgain = Scenario("asked-again", isSmooth: false) { stage in
+        stage.clone("orders-a")
+        func ask(_ stage: Stage, _ id: JSONValue?) {
+            stage.edit(.clones, "orders-a") {
+                $0.set(["spec", "requestID"], id)
+                $0.set(["spec", "service", "archive", "path"], "orders-a-again")
+            }
+        }
+        stage.when("orders-a", is: "Provision", after: 500) { ask($0, "again") }
+        stage.when("orders-a", is: "Ended", after: 500) { ask($0, nil) }
+        stage.when("orders-a", is: "Ended", after: 1_500) { stage in
+            stage.delete(.claims, "data-orders-a-0")
+            stage.at(300) { $0.delete(.statefulSets, "orders-a") }
+            stage.at(4_000) { ask($0, "again") }
+            // Until its run is there nothing seems to be lacking.
+            stage.at(5_000) { _ in }
+        }
+    } isWrong: { stage in
+        expect(stage, "orders-a", everything, ["Completed", "Completed"]) ?? says(stage, "orders-a", "Serving")
+    }
+
+    /// A clone asks for what this version has not, and a run names its source by its address and is cancelled.
+    static let notAvailable = Scenario("not-available", weight: 2, targets: 2, isSmooth: false) { stage in
+        stage.clone("orders-b") { $0.set(["spec", "managed"], true) }
+        stage.run("monday", into: "orders-a") {
+            $0.set(
+                ["spec", "source"],
+                [
+                    "location": [
+                        "uri": "s3://prod/postgres/orders-db/15", "engine": "Postgres",
+                        "repository": ["name": "prod-readonly"],
+                    ]
+                ])
+        }
+        stage.when("orders-a", is: "Planned", after: 20) { $0.cancel("monday") }
+    } isWrong: { stage in
+        if let wrong = expect(stage, "orders-b", nil, []) ?? says(stage, "orders-b", "UnsupportedMode") { return wrong }
+        return endsEarly(stage, "monday", "orders-a", "Cancelled")
+    }
+
+    /// The StatefulSet of a clone is deleted, and so is the repository of its archive: nothing is made again without it.
+    static let withoutRepository = Scenario("made-again-without-repository", isSmooth: false) { stage in
+        stage.clone("orders-a")
+        stage.when("orders-a", is: "Ended", after: 1_000) { stage in
+            stage.delete(.repositories, "staging-backups")
+            stage.at(500) { $0.delete(.statefulSets, "orders-a") }
+        }
+    } isWrong: { stage in
+        expect(stage, "orders-a", everything, ["Completed"]) ?? says(stage, "orders-a", "RepositoryNotFound")
+    }
+
+    /// A clone that takes its service along is deleted.
+    static let withItsData = Scenario("deleted-with-its-data", isSmooth: false) { stage in
+        stage.clone("orders-a") { $0.set(["spec", "deletionPolicy"], "Delete") }
+        stage.when("orders-a", is: "Ended", after: 1_000) { $0.delete(.clones, "orders-a") }
+    } isWrong: { stage in
+        for kind in [ModelKind.clones, .runs, .statefulSets, .claims, .services] {
+            if let (key, _) = stage.world.api.all(kind, in: Story.space).first {
+                return "\(key) is left of a deleted clone"
+            }
+        }
+        let rows = stage.world.ledger.runs.map(\.run.columns.status)
+        return rows == ["completed"] ? nil : "the ledger says \(rows)"
+    }
+
+    /// A clone is deleted that leaves its service there, while somebody else's finalizer still holds it.
+    static let keptByAnother = Scenario("deleted-without-its-data", isSmooth: false) { stage in
+        stage.clone("orders-a")
+        stage.when("orders-a", is: "Ended", after: 300) { stage in
+            stage.edit(.clones, "orders-a") { $0.set(["metadata", "finalizers"], ["example.com/theirs"]) }
+            stage.at(300) { $0.delete(.clones, "orders-a") }
+            stage.at(2_500) { $0.edit(.clones, "orders-a") { $0.set(["metadata", "finalizers"], nil) } }
+        }
+    } isWrong: { stage in
+        stage.rows("orders-a") == everything ? nil : "orders-a has \(stage.rows("orders-a") ?? ["no data"])"
+    }
+
+    // MARK: What never comes
+
+    /// There is no node for any pod: the plan is given up.
+    static let noNode = Scenario("no-node", length: 660_000) { stage in
+        stage.world.kubelet.nodes = []
+        stage.run("monday", into: "orders-a")
+    } isWrong: {
+        expect($0, "orders-a", nil, ["Unschedulable"])
+    }
+
+    /// The service's image can't be had: the restore is given up in time.
+    static let noImage = Scenario("no-image") { stage in
+        stage.world.kubelet.unpullable.insert(Story.image)
+        stage.run("monday", into: "orders-a") { $0.set(["spec", "deadlines"], ["restore": "8s"]) }
+    } isWrong: {
+        expect($0, "orders-a", nil, ["ImagePullFailed"])
+    }
+}

@@ -138,6 +138,13 @@ import Testing
                 + #"{"op":"test","path":"/metadata/generation","value":3},"#
                 + #"{"op":"replace","path":"/spec/replicas","value":0}]"#)
 
+        let marks = try Patch.annotations(["reprise.dev/run": "r-1", "old": nil], of: Self.seen)
+        #expect(marks.format == .merge)
+        #expect(
+            String(decoding: marks.body, as: UTF8.self)
+                == #"{"metadata":{"uid":"u-1","resourceVersion":"42","annotations":{"old":null,"#
+                + #""reprise.dev/run":"r-1"}}}"#)
+
         let finalizers = try Patch.finalizers(["reprise.dev/run"], of: Self.seen)
         #expect(finalizers.format == .merge)
         #expect(
@@ -159,5 +166,6 @@ import Testing
         #expect(throws: APIError.self) { try Patch.scale(to: 1, of: seen, generation: 1) }
         #expect(throws: APIError.self) { try APIRequest.replaceStatus(of: seen, with: ["a": "b"]) }
         #expect(throws: APIError.self) { try Patch.finalizers([], of: seen) }
+        #expect(throws: APIError.self) { try Patch.annotations(["a": "b"], of: seen) }
     }
 }

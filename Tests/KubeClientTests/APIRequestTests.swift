@@ -34,6 +34,16 @@ import Testing
                     + "&continue=a%2B%2F%3D"
             ),
             (
+                try APIRequest.list(Self.pod, namespace: "db", name: "orders-0", limit: 500),
+                "/api/v1/namespaces/db/pods?fieldSelector=metadata.name%3Dorders-0&limit=500"
+            ),
+            (
+                try APIRequest.watch(
+                    Self.pod, namespace: "db", name: "orders-0", from: "12", serverTimeout: 300, idleTimeout: 9),
+                "/api/v1/namespaces/db/pods?watch=true&allowWatchBookmarks=true&resourceVersion=12"
+                    + "&fieldSelector=metadata.name%3Dorders-0&timeoutSeconds=300"
+            ),
+            (
                 try APIRequest.watch(
                     Self.pod, namespace: nil, from: "12", serverTimeout: 300, idleTimeout: 9),
                 "/api/v1/pods?watch=true&allowWatchBookmarks=true&resourceVersion=12&timeoutSeconds=300"
@@ -77,6 +87,7 @@ import Testing
         let manifest = ConfigMapManifest(metadata: ManifestMeta(name: name, namespace: "db"), data: [:])
         #expect(throws: APIError.self) { try APIRequest.create(manifest) }
         #expect(throws: APIError.self) { try APIRequest.list(Self.pod, namespace: name) }
+        #expect(throws: APIError.self) { try APIRequest.list(Self.pod, namespace: "db", name: name) }
         if !name.isEmpty { #expect(throws: APIError.self) { try APIRequest.get(Ref(Self.pod, name, "x")) } }
         let kind = ResourceKind(group: "", version: "v1", plural: name, kind: "X")
         #expect(throws: APIError.self) { try APIRequest.get(Ref(kind, "db", "x")) }

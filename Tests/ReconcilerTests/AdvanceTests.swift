@@ -127,7 +127,7 @@ struct AdvanceTests {
         #expect(change.removeEnv == ["WALG_CLONE_FROM"])
         #expect(change.env.first { $0.name == "WALG_S3_PREFIX" }?.value == "s3://backups/staging/orders")
         let key = change.env.first { $0.name == "AWS_ACCESS_KEY_ID" }
-        #expect(key?.valueFrom?.secretKeyRef?.name == "own-s3")
+        #expect(key?.valueFrom?.secretKeyRef.name == "own-s3")
         #expect(decision.effects.compactMap(\.child).isEmpty, "and no Service before it is open")
         Self.advance(&run, decision, &reader)
         #expect(run.status?.restore?.sealed?.timeline == 2)

@@ -28,8 +28,6 @@ package enum LogReading {
         case .repositoryScan:
             return read(RepositoryScanResult.self, result, format, \.attempt) { .repositoryScan($0) }
         case .seal: return read(SealResult.self, result, format, \.attempt) { .seal($0) }
-        case .inspect: return read(InspectResult.self, result, format, \.attempt) { .inspect($0) }
-        case .replace: return read(ReplaceResult.self, result, format, \.attempt) { .replace($0) }
         case .backup: return read(BackupResult.self, result, format, \.attempt) { .backup($0) }
         }
     }

@@ -96,6 +96,9 @@ struct Shelf: Sendable {
         return !isNews(stamp, at: name, from: .watch)
     }
 
+    /// In place, where the shelf itself is out of reach.
+    mutating func change<Value>(_ body: (inout Shelf) -> Value) -> Value { body(&self) }
+
     /// Hears of an object.
     mutating func put(_ object: any Resource, from origin: Origin) -> Change? {
         let metadata = object.metadata

@@ -27,12 +27,12 @@ struct AgentPod {
         security.runAsNonRoot = true
         security.runAsUser = 65_532
         security.capabilities = .init(drop: ["ALL"])
-        container.securityContext = .own(security)
+        container.securityContext = security
         var spec = PodSpecManifest(containers: [container])
         var podSecurity = PodSecurityContextManifest()
         podSecurity.runAsNonRoot = true
         podSecurity.seccompProfile = .init()
-        spec.securityContext = .own(podSecurity)
+        spec.securityContext = podSecurity
         spec.volumes = volumes.isEmpty ? nil : volumes
         return spec
     }

@@ -61,27 +61,14 @@ package enum JobRole: String, CaseIterable, Sendable {
     case seal
     case backup
     case compareSource = "compare"
-    /// In place: looks at the service's volume.
-    case inspect
-    /// In place: replaces the data.
-    case replace
-    /// In place: puts the data back that an unfinished replacement holds.
-    case undo
-    /// In place: takes away what was kept of replaced data.
-    case tidy
 
     package var content: LogFormat.Content {
         switch self {
         case .scanSource, .scanArchive, .compareSource: .scan
         case .seal: .seal
         case .backup: .backup
-        case .inspect: .inspect
-        case .replace, .undo, .tidy: .replace
         }
     }
-
-    /// No two pods of such Jobs may work at a time.
-    package var changesVolume: Bool { [.seal, .replace, .undo].contains(self) }
 }
 
 /// What is known of a step, seen from the world as it is.

@@ -34,21 +34,21 @@ package struct JobObservation: Equatable, Sendable {
 
     /// Looks for the newest Job of a role, and reads its result when it has ended.
     package static func observe(
-        _ role: JobRole, of run: RunScope, through reader: inout some Reader
+        _ role: JobRole, of request: RunRequest, through reader: inout some Reader
     ) -> JobObservation {
         var problem = "its pod left no result"
         for ordinal in 1...limit {
-            let name = run.job(role, ordinal)
-            switch reader.object(Job.self, run.namespace, name) {
+            let name = request.names.job(role, ordinal)
+            switch reader.object(Job.self, request.namespace, name) {
             case .unknown: return JobObservation(ordinal: ordinal, state: .unknown)
             case .absent:
                 return JobObservation(
-                    ordinal: ordinal, state: beforeMaking(role, of: run, through: &reader) ?? .absent)
+                    ordinal: ordinal, state: beforeMaking(role, of: request, through: &reader) ?? .absent)
             case .present(let job):
-                guard job.metadata.labels?[Label.runUID] == run.runUID else {
+                guard job.metadata.labels?[Label.runUID] == request.runUID else {
                     return JobObservation(ordinal: ordinal, state: .foreign)
                 }
-                let token = run.attemptToken(role, ordinal)
+                let token = request.names.attemptToken(role, ordinal)
                 let state = state(of: job, role.content, attempt: token, through: &reader)
                 guard let why = worthRepeating(state) else {
                     return JobObservation(ordinal: ordinal, state: state, made: job.seen)
@@ -59,15 +59,15 @@ package struct JobObservation: Equatable, Sendable {
         return JobObservation(ordinal: limit, state: .exhausted(problem))
     }
 
-    /// What holds a Job back that is to be made. Two pods must never work on one volume: whoever deletes a Job that
-    /// changes it leaves its pod behind for as long as that takes to end.
+    /// What holds a Job back that is to be made. Two pods must never work on one volume: whoever deletes the Job that
+    /// seals it leaves its pod behind for as long as that takes to end.
     private static func beforeMaking(
-        _ role: JobRole, of run: RunScope, through reader: inout some Reader
+        _ role: JobRole, of request: RunRequest, through reader: inout some Reader
     ) -> State? {
-        guard role.changesVolume else { return nil }
-        let names = JobRole.allCases.filter(\.changesVolume).flatMap { role in (1...limit).map { run.job(role, $0) } }
+        guard role == .seal else { return nil }
+        let names = (1...limit).map { request.names.job(role, $0) }
         guard
-            let pods = reader.confirmedObjects(Pod.self, run.namespace, labelled: Label.runUID, run.runUID)
+            let pods = reader.confirmedObjects(Pod.self, request.namespace, labelled: Label.runUID, request.runUID)
                 .value
         else { return .unknown }
         let working = pods.first { pod in
@@ -88,8 +88,6 @@ package struct JobObservation: Equatable, Sendable {
         case .done(.backup(let result)) where result.code != "OK": RestoreRunBehavior.words(result.code, result.reasons)
         // Its pod was evicted in the middle; the program is made to be run again.
         case .done(.seal(let result)) where result.code == "Interrupted":
-            "it was interrupted, in step \(result.step ?? "unknown")"
-        case .done(.replace(let result)) where result.code == "Interrupted":
             "it was interrupted, in step \(result.step ?? "unknown")"
         case .unknown, .absent, .foreign, .running, .done, .exhausted: nil
         }

@@ -12,8 +12,6 @@ extension Planner {
         return [PlanFinding(reason: scan.code, message: "BackupRepository \(access.name), \(uri)\(detail)")]
     }
 
-    static func scanErrors(_ asked: SourceQuestion) -> [PlanFinding] { scanErrors(asked.scan, asked.source, asked.uri) }
-
     static func archiveErrors(_ input: PlanInput) -> [PlanFinding] {
         guard let access = input.archive, let scan = input.archiveScan, let own = input.request.archive
         else { return [] }
@@ -31,21 +29,21 @@ extension Planner {
     }
 
     /// No base backup where it should be: said with what is there instead.
-    static func nothingThere(_ asked: SourceQuestion) -> PlanFinding {
-        let uri = asked.uri
-        let major = asked.major
-        let others = asked.scan.majors.filter { $0 != major }.map { "\($0)" }.joined(separator: ", ")
+    static func nothingThere(_ input: PlanInput) -> PlanFinding {
+        let uri = input.sourceURI
+        let major = input.request.major
+        let others = input.sourceScan.majors.filter { $0 != major }.map { "\($0)" }.joined(separator: ", ")
         if !others.isEmpty {
             return PlanFinding(
                 reason: "MajorMismatch",
-                message: "\(asked.majorField) \(major): the archive \(uri) has backups of major version "
+                message: "spec.target.newService.major \(major): the archive \(uri) has backups of major version "
                     + "\(others) only; use an image of the archive's major version")
         }
-        if asked.scan.lacksVersion == true {
+        if input.sourceScan.lacksVersion == true {
             return PlanFinding(
                 reason: "PrefixWithoutVersion",
                 message: "\(uri) has its backups directly below it, and not below a major version (\(uri)/\(major)); "
-                    + "images of the contract \(asked.profile) restore from a version-scoped prefix only. "
+                    + "images of the contract \(input.request.profile.name) restore from a version-scoped prefix only. "
                     + "Copy the archive below \(uri)/\(major), or correct spec.source's path")
         }
         return PlanFinding(
@@ -54,19 +52,19 @@ extension Planner {
     }
 
     /// The catalog's refusal, with the field and the archive that it is about.
-    static func refusal(_ finding: CatalogFinding, _ asked: SourceQuestion) -> PlanFinding {
-        let uri = "\(asked.uri)/\(asked.major)"
+    static func refusal(_ finding: CatalogFinding, _ input: PlanInput) -> PlanFinding {
+        let uri = "\(input.sourceURI)/\(input.request.major)"
         if finding.reason == "MajorMismatch" {
             return PlanFinding(
                 reason: finding.reason,
-                message: "\(asked.majorField) \(asked.major), \(uri): \(finding.message)")
+                message: "spec.target.newService.major \(input.request.major), \(uri): \(finding.message)")
         }
-        guard case .time(let target) = asked.recovery.moment, finding.reason == "TargetOutsideWindow" else {
+        guard case .time(let target) = input.request.recovery.moment, finding.reason == "TargetOutsideWindow" else {
             return PlanFinding(reason: finding.reason, message: "\(uri): \(finding.message)")
         }
         let field = "spec.recoveryTarget.time \(target.rfc3339)"
         let isPastTheEnd = finding.nearestBefore.map { $0 < target } ?? false
-        if isPastTheEnd, target <= asked.now, let service = asked.service {
+        if isPastTheEnd, target <= input.now, let service = input.request.sourceServiceName {
             // Whatever was committed since may still be on the service's own volume.
             return PlanFinding(
                 reason: "TargetInUnarchivedTail",
@@ -77,15 +75,15 @@ extension Planner {
         return PlanFinding(reason: finding.reason, message: "\(field), \(uri): \(finding.message)")
     }
 
-    static func unusable(_ backup: ScannedBackup, _ asked: SourceQuestion, _ why: String) -> PlanFinding {
+    static func unusable(_ backup: ScannedBackup, _ input: PlanInput, _ why: String) -> PlanFinding {
         PlanFinding(
-            reason: "BackupUnusable", message: "\(asked.uri): base backup \(backup.name) can't be used: \(why)")
+            reason: "BackupUnusable", message: "\(input.sourceURI): base backup \(backup.name) can't be used: \(why)")
     }
 
     /// The target as the plan shows it and commits to it.
-    static func words(_ recovery: RecoveryRequest, isInclusive: Bool) -> String {
-        let suffix = isInclusive ? "" : " (not inclusive)"
-        return switch recovery.moment {
+    static func words(_ request: RunRequest) -> String {
+        let suffix = request.isInclusive ? "" : " (not inclusive)"
+        return switch request.recovery.moment {
         case .latest: "Latest"
         case .backupEnd: "BackupEnd"
         case .time(let time): "Time \(time.rfc3339)\(suffix)"
@@ -103,7 +101,7 @@ extension Planner {
             return "create StatefulSet \(names.statefulSet) with \(input.request.image), in quarantine"
         case .restore:
             let place = "\(input.sourceURI)/\(input.request.major)"
-            let target = words(input.request.recovery, isInclusive: input.request.isInclusive)
+            let target = words(input.request)
             return path == .entrypoint
                 ? "the image restores its LATEST from \(place), recovers (\(target)) and promotes"
                 : "an init container fetches \(pinned.name) from \(place); the server recovers (\(target)) and promotes"

@@ -33,33 +33,7 @@ package struct PlanInput: Equatable, Sendable {
         self.mustName = mustName
     }
 
-    var asked: SourceQuestion {
-        SourceQuestion(
-            recovery: request.recovery, isInclusive: request.isInclusive, major: request.major,
-            majorField: "spec.target.newService.major", service: request.sourceServiceName,
-            profile: request.profile.name, source: source, path: sourcePath, scan: sourceScan, now: now)
-    }
-
     var sourceURI: String { source.uri(sourcePath) }
-}
-
-/// What is wanted of a source archive, and what was seen of it: the part of planning that all ways have in common.
-struct SourceQuestion: Equatable, Sendable {
-    var recovery: RecoveryRequest
-    var isInclusive: Bool
-    var major: Int
-    /// The field that says so, for refusals.
-    var majorField: String
-    /// The ManagedService whose archive it is, if one was named.
-    var service: String?
-    var profile: String
-    var source: RepositoryAccess
-    /// Below the repository's prefix, without the major version.
-    var path: String
-    var scan: ScanResult
-    var now: Timestamp
-
-    var uri: String { source.uri(path) }
 }
 
 /// A plan with what it pins.
@@ -89,13 +63,21 @@ package enum Planner {
         status.destructive = false
         status.reversible = true
         status.undo = "the new StatefulSet and its claim are removed"
-        status.recoveryTarget = words(input.request.recovery, isInclusive: input.request.isInclusive)
-        let errors = archiveErrors(input)
-        guard errors.isEmpty else { return refused(status, scanErrors(input.asked) + errors) }
-        let (choice, pinned): (RecoveryChoice, PinnedBackup)
-        switch choose(input.asked) {
-        case .failure(let refusal): return refused(status, refusal.errors)
-        case .success(let chosen): (choice, pinned) = (chosen.choice, chosen.pinned)
+        status.recoveryTarget = words(input.request)
+        var errors = scanErrors(input.sourceScan, input.source, input.sourceURI)
+        errors += archiveErrors(input)
+        guard errors.isEmpty else { return refused(status, errors) }
+        guard let listing = input.sourceScan.listing, !listing.backups.isEmpty else {
+            return refused(status, [nothingThere(input)])
+        }
+        let choice: RecoveryChoice
+        switch ArchiveCatalog(listing).answer(input.request.recovery, at: input.now) {
+        case .refused(let finding): return refused(status, [refusal(finding, input)])
+        case .reachable(let reachable): choice = reachable
+        }
+        guard let pinned = pin(choice, input) else {
+            let what = "its sentinel names no start LSN or system identifier"
+            return refused(status, [unusable(choice.backup, input, what)])
         }
         let (path, why) = path(choice, input)
         let (sizeErrors, sizeWarnings) = size(input, pinned)
@@ -116,33 +98,7 @@ package enum Planner {
             status: status, pinned: pinned, timeline: choice.timeline, targetTimeline: choice.targetTimeline)
     }
 
-    /// Why there is no plan.
-    struct Refused: Error {
-        var errors: [PlanFinding]
-    }
-
-    /// The base backup and the way through the log that lead to what is wanted.
-    static func choose(
-        _ asked: SourceQuestion
-    ) -> Result<(choice: RecoveryChoice, pinned: PinnedBackup), Refused> {
-        let errors = scanErrors(asked)
-        guard errors.isEmpty else { return .failure(Refused(errors: errors)) }
-        guard let listing = asked.scan.listing, !listing.backups.isEmpty else {
-            return .failure(Refused(errors: [nothingThere(asked)]))
-        }
-        let choice: RecoveryChoice
-        switch ArchiveCatalog(listing).answer(asked.recovery, at: asked.now) {
-        case .refused(let finding): return .failure(Refused(errors: [refusal(finding, asked)]))
-        case .reachable(let reachable): choice = reachable
-        }
-        guard let pinned = pin(choice, asked) else {
-            let what = "its sentinel names no start LSN or system identifier"
-            return .failure(Refused(errors: [unusable(choice.backup, asked, what)]))
-        }
-        return .success((choice, pinned))
-    }
-
-    static func refused(_ status: PlanStatus, _ errors: [PlanFinding]) -> MadePlan {
+    private static func refused(_ status: PlanStatus, _ errors: [PlanFinding]) -> MadePlan {
         var status = status
         status.errors = Array(errors.prefix(16))
         return MadePlan(status: status, pinned: nil, timeline: nil)
@@ -165,7 +121,7 @@ package enum Planner {
         return choice.isLatest && followsNewest ? (.entrypoint, []) : (.initContainer, [])
     }
 
-    private static func pin(_ choice: RecoveryChoice, _ asked: SourceQuestion) -> PinnedBackup? {
+    private static func pin(_ choice: RecoveryChoice, _ input: PlanInput) -> PinnedBackup? {
         let backup = choice.backup
         guard let start = backup.startLSN, let identifier = backup.systemIdentifier else { return nil }
         var pinned = PinnedBackup(
@@ -175,13 +131,13 @@ package enum Planner {
         pinned.downloadBytes = choice.downloadBytes
         pinned.downloadParts = choice.downloadParts
         pinned.segments = choice.segments
-        if asked.recovery.moment == .latest { pinned.newestSegment = choice.lastSegment }
+        if input.request.recovery.moment == .latest { pinned.newestSegment = choice.lastSegment }
         return pinned
     }
 
     /// A guess for people, from what a modest disk and network do: 50 MiB of backup and 10 segments a second, and a minute
     /// for pods to start and stop.
-    static func estimate(_ pinned: PinnedBackup) -> Int64 {
+    private static func estimate(_ pinned: PinnedBackup) -> Int64 {
         60 + max(0, pinned.downloadBytes ?? pinned.bytes) / (50 << 20) + max(0, pinned.segments ?? 0) / 10
     }
 

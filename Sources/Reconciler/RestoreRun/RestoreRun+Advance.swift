@@ -21,37 +21,26 @@ extension RestoreRunBehavior {
         case .missing(let finding): return withoutWorkplace(snapshot, draft, finding, isChanged: false)
         case .changed(let finding): return withoutWorkplace(snapshot, draft, finding, isChanged: true)
         }
-        return interpret(steps, NewServiceWay(snapshot: snapshot, world: world), draft)
-    }
-
-    /// Walks a plan's steps, and carries out the one that is next: the same for every way of restoring.
-    static func interpret(_ steps: [Step], _ way: some Way, _ draft: StatusDraft) -> Decision<Status> {
-        var draft = draft
-        let snapshot = way.snapshot
         var completed: [(Step, PlanFinding?)] = []
         let outcome = next(in: steps) { step in
             if snapshot.isDone(step.name) { return .done(warning: nil) }
-            let evidence = way.evidence(of: step)
+            let evidence = Self.evidence(of: step, snapshot, world)
             if case .done(let warning) = evidence { completed.append((step, warning)) }
             return evidence
         }
-        for (step, warning) in completed {
-            draft.record.completedSteps = (draft.record.completedSteps ?? []) + [step.name.rawValue]
-            draft.record.stepStartedAt = draft.now.wholeSecond
-            draft.record.unreadableSince = nil
-            way.note(step, warning, &draft)
-        }
+        for (step, warning) in completed { complete(&draft, step, warning, snapshot, world) }
         switch outcome {
-        case .finished: return complete(way, draft)
+        case .finished: return complete(snapshot, draft)
         case .end(let step, let finding):
             draft.status.phase = Open(step.phase)
             return end(
                 snapshot, draft, Ending(state: endState(finding), reason: finding.reason, message: finding.message))
         case .wait(let step, let detail):
-            return underWay(step, detail ?? way.describe(step), [], way, draft, fresh: !completed.isEmpty)
-        case .perform(let step):
             return underWay(
-                step, way.describe(step), way.effects(of: step), way, draft, fresh: !completed.isEmpty)
+                step, detail ?? describe(step, world), [], snapshot, draft, world, fresh: !completed.isEmpty)
+        case .perform(let step):
+            let effects = Self.effects(of: step, snapshot, world)
+            return underWay(step, describe(step, world), effects, snapshot, draft, world, fresh: !completed.isEmpty)
         }
     }
 
@@ -68,7 +57,7 @@ extension RestoreRunBehavior {
             where draft.status.conditions?.condition(type) == nil {
                 draft.set(type, .no, finding.reason, finding.message)
             }
-            return complete(NewServiceWay(snapshot: snapshot, world: nil), draft)
+            return complete(snapshot, draft)
         }
         let limit = seconds(snapshot.run.spec?.deadlines?.restore) ?? 6 * 3_600
         let ends = (draft.record.stepStartedAt ?? draft.now).adding(seconds: limit)
@@ -88,11 +77,11 @@ extension RestoreRunBehavior {
     }
 
     private static func underWay(
-        _ step: Step, _ detail: String, _ effects: [Effect], _ way: some Way, _ draft: StatusDraft, fresh: Bool
+        _ step: Step, _ detail: String, _ effects: [Effect], _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft,
+        _ world: Workplace, fresh: Bool
     ) -> Decision<Status> {
         var draft = draft
-        let snapshot = way.snapshot
-        let phase = way.phase(of: step)
+        let phase = phase(of: step, snapshot)
         draft.status.phase = Open(phase)
         // Once it replays, it replays: a pod that is started again looks for a moment as if it fetched.
         let isRecovering = step.name == .restore && (phase == .recover || draft.record.recoverStartedAt != nil)
@@ -103,23 +92,23 @@ extension RestoreRunBehavior {
         let begun = isRecovering ? draft.record.recoverStartedAt : draft.record.stepStartedAt
         let ends = (begun ?? draft.now).adding(seconds: limit)
         // No verdict while something is read for the first time; but what can't be read must not hold a step for ever.
-        if way.isLooking, draft.now >= ends, draft.record.unreadableSince == nil {
+        if isLooking(snapshot), draft.now >= ends, draft.record.unreadableSince == nil {
             draft.record.unreadableSince = draft.now.wholeSecond
         }
         let blind = draft.record.unreadableSince?.adding(seconds: lookingLimit)
-        if !fresh, !way.isLooking || blind.map({ draft.now >= $0 }) ?? false, draft.now >= ends,
+        if !fresh, !isLooking(snapshot) || blind.map({ draft.now >= $0 }) ?? false, draft.now >= ends,
             effects.isEmpty || draft.now >= ends.adding(seconds: limit)
         {
-            let finding = way.lateness(of: step, limit, detail)
+            let finding = lateness(step, limit, detail, snapshot, world)
             return end(snapshot, draft, Ending(state: .failed, reason: finding.reason, message: finding.message))
         }
         var moments = [ends] + (blind.map { [$0] } ?? [])
         draft.working(step.name.rawValue, detail)
-        if way.hasProgress(step) {
-            if let next = way.noteProgress(&draft) { moments.append(next) }
+        if step.action == .awaitPromotion {
+            if let next = noteProgress(&draft, snapshot, world) { moments.append(next) }
             moments.append(noteQuiet(&draft, detail))
         }
-        if let obstacle = way.obstacle(of: step) { draft.waiting(obstacle.reason, obstacle.message) }
+        if let obstacle = obstacle(of: step, snapshot, world) { draft.waiting(obstacle.reason, obstacle.message) }
         noteFailure(&draft, snapshot)
         let wake = moments.filter { $0 > draft.now }.min()
         return withRecord(
@@ -141,6 +130,31 @@ extension RestoreRunBehavior {
     /// How long after a step's time what could not be read is waited for, in seconds.
     static let lookingLimit: Int64 = 900
 
+    /// Something is still being read. A controller that was away must look before it judges how late it is: the step may
+    /// have been done meanwhile. For the same reason what was never tried is tried first.
+    private static func isLooking(_ snapshot: RestoreRunSnapshot) -> Bool {
+        snapshot.claim.isUnknown || snapshot.statefulSet.isUnknown || snapshot.pod.isUnknown
+            || snapshot.clientService.isUnknown || snapshot.jobs.values.contains { $0.state == .unknown }
+    }
+
+    /// A step that is not done in time fails with what holds it up, if that is known.
+    private static func lateness(
+        _ step: Step, _ limit: Int64, _ detail: String, _ snapshot: RestoreRunSnapshot, _ world: Workplace
+    ) -> PlanFinding {
+        if let obstacle = obstacle(of: step, snapshot, world) { return obstacle }
+        if step.name == .quiesce, snapshot.pod.value?.metadata.isDeleting == true {
+            return PlanFinding(
+                reason: "PodStuckTerminating",
+                message: "pod \(snapshot.request?.names.pod ?? "") has been terminating for longer than \(limit) s")
+        }
+        return PlanFinding(
+            reason: "NoProgress", message: "step \(step.name.rawValue) was not done within \(limit) s: \(detail)")
+    }
+
+    private static func phase(of step: Step, _ snapshot: RestoreRunSnapshot) -> RunPhase {
+        step.name == .restore && isReplaying(snapshot) ? .recover : step.phase
+    }
+
     private static func deadline(of step: Step, in phase: RunPhase, _ snapshot: RestoreRunSnapshot) -> Int64 {
         let wanted = snapshot.run.spec?.deadlines
         if phase == .recover { return seconds(wanted?.recover) ?? 6 * 3_600 }
@@ -158,11 +172,32 @@ extension RestoreRunBehavior {
         ["TargetDeleted", "TargetReplaced"].contains(finding.reason) ? .interrupted : .failed
     }
 
+    private static func describe(_ step: Step, _ world: Workplace) -> String {
+        switch step.name {
+        case .claim: "creating the claim"
+        case .provision: "creating the StatefulSet in quarantine"
+        case .restore: "fetching \(world.pinned.name)"
+        case .quiesce: "stopping the restored server"
+        case .seal: "sealing the restored data"
+        case .open: "opening the service"
+        case .serve: "waiting for the service"
+        case .backup: "taking a full base backup"
+        case .compareSource: "comparing the source's archive with how it was"
+        }
+    }
+
     /// Every step is done.
-    private static func complete(_ way: some Way, _ draft: StatusDraft) -> Decision<Status> {
+    private static func complete(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
         var draft = draft
-        draft.finish(.completed, "Completed", way.outcome(draft))
-        draft.set(RunCondition.cleanedUp, .yes, "NothingLeft", way.remains)
-        return withRecord(Decision(status: draft.status), way.snapshot, draft.status)
+        let sealed = draft.record.sealed
+        let moment = sealed?.recoveredTo.map { ", recovered to: \($0)" } ?? ""
+        let backup = draft.status.conditions?.condition(RunCondition.freshBackup)
+        let isLost = ["TargetDeleted", "TargetReplaced"].contains(backup?.reason ?? "")
+        draft.finish(
+            .completed, "Completed",
+            "service \(snapshot.request?.serviceName ?? "") \(isLost ? "was opened" : "is open"); restored "
+                + (draft.record.pinnedBackup?.name ?? "") + moment + (isLost ? "; \(backup?.message ?? "")" : ""))
+        draft.set(RunCondition.cleanedUp, .yes, "NothingLeft", "nothing of the run is left but its Jobs' logs")
+        return withRecord(Decision(status: draft.status), snapshot, draft.status)
     }
 }

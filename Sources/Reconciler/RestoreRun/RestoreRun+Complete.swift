@@ -9,6 +9,9 @@ extension RestoreRunBehavior {
         _ draft: inout StatusDraft, _ step: Step, _ warning: PlanFinding?, _ snapshot: RestoreRunSnapshot,
         _ world: Workplace
     ) {
+        draft.record.completedSteps = (draft.record.completedSteps ?? []) + [step.name.rawValue]
+        draft.record.stepStartedAt = draft.now.wholeSecond
+        draft.record.unreadableSince = nil
         switch step.name {
         case .claim: draft.record.claimUID = snapshot.claim.value?.metadata.uid
         case .provision:

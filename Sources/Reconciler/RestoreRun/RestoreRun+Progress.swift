@@ -12,7 +12,9 @@ extension RestoreRunBehavior {
 
     /// Takes the facts into the status, unless that was done a moment ago.
     /// - Returns: when to look again because of it.
-    static func noteProgress(_ draft: inout StatusDraft, _ snapshot: RestoreRunSnapshot) -> Timestamp? {
+    static func noteProgress(
+        _ draft: inout StatusDraft, _ snapshot: RestoreRunSnapshot, _ world: Workplace
+    ) -> Timestamp? {
         guard let pinned = snapshot.record.pinnedBackup else { return nil }
         let reason = RestoringContainer.allCases.compactMap { RestoreTrouble.seen(in: snapshot.lines[$0]?.value) }.first
         if let reason {

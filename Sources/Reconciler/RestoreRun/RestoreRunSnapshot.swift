@@ -201,9 +201,9 @@ extension RestoreRunBehavior {
         if let name = request.retryOf { snapshot.retryOf = reader.object(RestoreRun.self, space, name) }
         snapshot.checkRepositories(through: &reader)
         guard snapshot.sourceRepository.value != nil else { return }
-        snapshot.jobs[.scanSource] = .observe(.scanSource, of: request.scope, through: &reader)
+        snapshot.jobs[.scanSource] = .observe(.scanSource, of: request, through: &reader)
         if snapshot.archiveRepository.value != nil {
-            snapshot.jobs[.scanArchive] = .observe(.scanArchive, of: request.scope, through: &reader)
+            snapshot.jobs[.scanArchive] = .observe(.scanArchive, of: request, through: &reader)
         }
         // Last, and once: a quorum read is asked again whenever the run's own status was written.
         let isSeen = snapshot.jobs.values.allSatisfy { job in
@@ -246,7 +246,7 @@ extension RestoreRunBehavior {
             (.quiesce, .seal, .seal), (.serve, .backup, .backup), (.serve, .compareSource, .compareSource),
         ]
         for (after, step, role) in roles where snapshot.isDone(after) && !snapshot.isDone(step) {
-            snapshot.jobs[role] = .observe(role, of: request.scope, through: &reader)
+            snapshot.jobs[role] = .observe(role, of: request, through: &reader)
         }
     }
 

@@ -59,8 +59,6 @@ package struct RunRequest: Equatable, Sendable {
         package var schedule: String
     }
 
-    package var scope: RunScope { RunScope(namespace: namespace, runUID: runUID) }
-
     package var names: ServiceNames { ServiceNames(service: serviceName, runUID: runUID) }
 
     package var credentialsSecret: String { service.credentials?.secretName ?? "\(serviceName)-credentials" }
@@ -94,22 +92,26 @@ package struct ServiceNames: Equatable, Sendable {
     package var pod: String
     package var headlessService: String
     package var clientService: String
-    private let scope: RunScope
+    private var runUID: String
 
-    package init(service: String, runUID: String, namespace: String = "") {
+    package init(service: String, runUID: String) {
         statefulSet = service
         claim = "data-\(service)-0"
         pod = "\(service)-0"
         headlessService = "\(service)-pods"
         clientService = service
-        scope = RunScope(namespace: namespace, runUID: runUID)
+        self.runUID = runUID
     }
 
-    /// See `RunScope`.
-    package func job(_ role: JobRole, _ ordinal: Int) -> String { scope.job(role, ordinal) }
+    /// Derived from the run's UID, so that making it twice makes one. `ordinal` counts repetitions from 1.
+    package func job(_ role: JobRole, _ ordinal: Int) -> String {
+        "reprise-\(runUID.prefix(13).lowercased())-\(role.rawValue)-\(ordinal)"
+    }
 
-    /// See `RunScope`.
-    package func attemptToken(_ role: JobRole, _ ordinal: Int) -> String { scope.attemptToken(role, ordinal) }
+    /// What a result of that Job must carry to be believed.
+    package func attemptToken(_ role: JobRole, _ ordinal: Int) -> String {
+        "\(runUID)/\(role.rawValue)/\(ordinal)"
+    }
 }
 
 extension RunRequest {
@@ -197,7 +199,7 @@ extension RunRequest {
     }
 
     /// The moment that a target names. With none it is the end of the backup that was named, or else of the archive.
-    static func moment(_ target: RecoveryTarget?, ofBackup: Bool) -> RecoveryRequest.Moment? {
+    private static func moment(_ target: RecoveryTarget?, ofBackup: Bool) -> RecoveryRequest.Moment? {
         guard let target, let kind = target.kind else { return ofBackup ? .backupEnd : .latest }
         switch kind.known {
         case .latest: return .latest
@@ -211,7 +213,7 @@ extension RunRequest {
         }
     }
 
-    static func line(_ timeline: String?) -> RecoveryRequest.Line {
+    private static func line(_ timeline: String?) -> RecoveryRequest.Line {
         switch timeline {
         case nil, "Latest": .latest
         case "Current": .current
@@ -219,7 +221,7 @@ extension RunRequest {
         }
     }
 
-    static func notWalg(_ location: BackupLocation, _ target: RecoveryTarget?) -> PlanFinding {
+    private static func notWalg(_ location: BackupLocation, _ target: RecoveryTarget?) -> PlanFinding {
         let isPITR = ["Time", "Xid", "Lsn", "Name"].contains(target?.kind?.text ?? "")
         return PlanFinding(
             reason: "NotWalg",
@@ -237,7 +239,7 @@ extension RunRequest {
             reason: "InvalidSpec", message: "spec.target.newService lacks \(missing): a new service needs them")
     }
 
-    static func unsupported(_ field: String, _ message: String) -> PlanFinding {
+    private static func unsupported(_ field: String, _ message: String) -> PlanFinding {
         PlanFinding(reason: "UnsupportedMode", message: "\(field): \(message)")
     }
 }

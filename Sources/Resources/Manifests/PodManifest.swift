@@ -25,9 +25,7 @@ package struct PodSpecManifest: Encodable, Equatable, Sendable {
     package var activeDeadlineSeconds: Int?
     package var automountServiceAccountToken = false
     package var enableServiceLinks = false
-    package var securityContext: OwnOrCopied<PodSecurityContextManifest>?
-    package var runtimeClassName: String?
-    package var priorityClassName: String?
+    package var securityContext: PodSecurityContextManifest?
     package var imagePullSecrets: [LocalReference]?
     package var nodeSelector: [String: String]?
     package var tolerations: [Toleration]?
@@ -39,24 +37,6 @@ package struct PodSpecManifest: Encodable, Equatable, Sendable {
     package var volumes: [VolumeManifest]?
 
     package init(containers: [ContainerManifest]) { self.containers = containers }
-}
-
-/// Ours, or as it stands on a user's pod.
-package enum OwnOrCopied<Own: Encodable & Equatable & Sendable>: Encodable, Equatable, Sendable {
-    case own(Own)
-    case copied(Passthrough)
-
-    /// Ours, if it is.
-    package var own: Own? {
-        if case .own(let value) = self { value } else { nil }
-    }
-
-    package func encode(to encoder: any Encoder) throws {
-        switch self {
-        case .own(let value): try value.encode(to: encoder)
-        case .copied(let value): try value.encode(to: encoder)
-        }
-    }
 }
 
 /// A reference by name in the same namespace.
@@ -111,7 +91,7 @@ package struct ContainerManifest: Encodable, Equatable, Sendable {
     package var startupProbe: Probe?
     package var readinessProbe: Probe?
     package var livenessProbe: Probe?
-    package var securityContext: OwnOrCopied<ContainerSecurityContextManifest>?
+    package var securityContext: ContainerSecurityContextManifest?
     package var terminationMessagePath: String?
     package var terminationMessagePolicy: String?
     package var volumeMounts: [VolumeMount]
@@ -147,35 +127,11 @@ package struct VariableManifest: Encodable, Equatable, Sendable {
 
     package init(_ name: String, secret: String, key: String, optional: Bool? = nil) {
         self.name = name
-        self.valueFrom = .secret(KeyReference(name: secret, key: key, optional: optional))
+        self.valueFrom = Source(secretKeyRef: KeyReference(name: secret, key: key, optional: optional))
     }
 
-    /// As it stands on a user's container.
-    package init(copied variable: CopiedVariable) {
-        name = variable.name
-        value = variable.value
-        valueFrom = variable.valueFrom.map { .copied($0) }
-    }
-
-    package enum Source: Encodable, Equatable, Sendable {
-        case secret(KeyReference)
-        case copied(Passthrough)
-
-        private enum CodingKeys: CodingKey { case secretKeyRef }
-
-        /// The Secret's key, if it is one of ours.
-        package var secretKeyRef: KeyReference? {
-            if case .secret(let reference) = self { reference } else { nil }
-        }
-
-        package func encode(to encoder: any Encoder) throws {
-            switch self {
-            case .copied(let value): try value.encode(to: encoder)
-            case .secret(let reference):
-                var container = encoder.container(keyedBy: CodingKeys.self)
-                try container.encode(reference, forKey: .secretKeyRef)
-            }
-        }
+    package struct Source: Encodable, Equatable, Sendable {
+        package var secretKeyRef: KeyReference
     }
 
     package struct KeyReference: Encodable, Equatable, Sendable {
@@ -185,21 +141,11 @@ package struct VariableManifest: Encodable, Equatable, Sendable {
     }
 }
 
-/// Variables from elsewhere: all keys of a ConfigMap, or as it stands on a user's container.
-package enum EnvironmentSource: Encodable, Equatable, Sendable {
-    case configMap(LocalReference)
-    case copied(Passthrough)
+/// All keys of a ConfigMap as variables.
+package struct EnvironmentSource: Encodable, Equatable, Sendable {
+    package var configMapRef: LocalReference
 
-    private enum CodingKeys: CodingKey { case configMapRef }
-
-    package func encode(to encoder: any Encoder) throws {
-        switch self {
-        case .copied(let value): try value.encode(to: encoder)
-        case .configMap(let reference):
-            var container = encoder.container(keyedBy: CodingKeys.self)
-            try container.encode(reference, forKey: .configMapRef)
-        }
-    }
+    package init(configMapRef: LocalReference) { self.configMapRef = configMapRef }
 }
 
 /// Requests and limits, as Kubernetes quantities.
@@ -237,8 +183,6 @@ package struct Probe: Encodable, Equatable, Sendable {
 package struct VolumeMount: Encodable, Equatable, Sendable {
     package var name: String
     package var mountPath: String
-    package var subPath: String?
-    package var subPathExpr: String?
     package var readOnly: Bool?
 
     package init(name: String, mountPath: String, readOnly: Bool? = nil) {
@@ -246,19 +190,9 @@ package struct VolumeMount: Encodable, Equatable, Sendable {
         self.mountPath = mountPath
         self.readOnly = readOnly
     }
-
-    /// As it stands on a user's container.
-    package init(copied mount: CopiedMount, readOnly: Bool?) {
-        name = mount.name
-        mountPath = mount.mountPath
-        subPath = mount.subPath
-        subPathExpr = mount.subPathExpr
-        self.readOnly = readOnly
-    }
 }
 
-/// One volume: a claim, keys of a Secret, a ConfigMap, files out of several ConfigMaps, scratch space, or one of a user's
-/// pod, as it stands there.
+/// One volume: a claim, keys of a Secret, a ConfigMap, files out of several ConfigMaps, or scratch space.
 package struct VolumeManifest: Encodable, Equatable, Sendable {
     package var name: String
     package var persistentVolumeClaim: Claim?
@@ -266,27 +200,6 @@ package struct VolumeManifest: Encodable, Equatable, Sendable {
     package var configMap: ConfigMapFiles?
     package var projected: Projection?
     package var emptyDir: EmptyDir?
-    private var copied: CopiedVolume?
-
-    /// - Returns: `nil` for a kind that is not taken over.
-    package init?(copied volume: CopiedVolume) {
-        guard volume.isKnown else { return nil }
-        name = volume.name
-        copied = volume
-    }
-
-    private enum CodingKeys: CodingKey { case name, persistentVolumeClaim, secret, configMap, projected, emptyDir }
-
-    package func encode(to encoder: any Encoder) throws {
-        if let copied { return try copied.encode(to: encoder) }
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(name, forKey: .name)
-        try container.encodeIfPresent(persistentVolumeClaim, forKey: .persistentVolumeClaim)
-        try container.encodeIfPresent(secret, forKey: .secret)
-        try container.encodeIfPresent(configMap, forKey: .configMap)
-        try container.encodeIfPresent(projected, forKey: .projected)
-        try container.encodeIfPresent(emptyDir, forKey: .emptyDir)
-    }
 
     package init(name: String, claim: String, readOnly: Bool? = nil) {
         self.name = name

@@ -119,7 +119,7 @@ package struct PostgresJobs: Sendable {
             context.runAsUser = wanted.runAsUser
             context.runAsGroup = wanted.runAsGroup
             context.fsGroup = wanted.fsGroup
-            spec.securityContext = .own(context)
+            spec.securityContext = context
         }
         return spec
     }

@@ -112,7 +112,7 @@ package struct PostgresService: Sendable {
     private func statefulSet(_ container: ContainerManifest) -> StatefulSetManifest {
         var spec = PodSpecManifest(containers: [container])
         spec.terminationGracePeriodSeconds = 120
-        spec.securityContext = podSecurityContext.map { .own($0) }
+        spec.securityContext = podSecurityContext
         spec.imagePullSecrets = request.service.imagePullSecrets
         spec.nodeSelector = request.service.nodeSelector
         spec.tolerations = request.service.tolerations
@@ -148,7 +148,7 @@ package struct PostgresService: Sendable {
             volumeMounts: [VolumeMount(name: "data", mountPath: profile.mountPath)])
         container.imagePullPolicy = request.service.imagePullPolicy
         container.resources = request.service.resources
-        container.envFrom = request.service.configMapRef.map { [.configMap($0)] }
+        container.envFrom = request.service.configMapRef.map { [EnvironmentSource(configMapRef: $0)] }
         return container
     }
 

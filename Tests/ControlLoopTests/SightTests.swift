@@ -192,6 +192,19 @@ import Testing
         world.kill(one)
     }
 
+    /// Of what is read by quorum alone, nobody but the write itself tells.
+    @Test func scalingAStrangersObjectIsSeenWithoutAWatch() {
+        server.putSet("db", 1)
+        server.lookout("w", at: ["db"], ["isBlind": true, "isSure": true])
+        let one = start()
+        #expect(seen() == "db 1")
+        server.lookout("w", at: ["db"], ["replicas": 0, "isBlind": true, "isSure": true])
+        world.pass(1_000)
+        #expect(seen() == "db 0")
+        #expect(server.count("PATCH") == 1)
+        world.kill(one)
+    }
+
     @Test func anExpiredPositionIsListedAnew() {
         server.putSet("db", 1)
         server.lookout("w", at: ["db"])

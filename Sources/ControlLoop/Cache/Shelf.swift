@@ -76,6 +76,11 @@ struct Shelf: Sendable {
         return labels?[selector.label] == selector.value
     }
 
+    /// Whether an object is part of what is watched.
+    func takes(_ object: any Resource) -> Bool {
+        isSelected(object.metadata.labels) && (namespace == nil || namespace == object.metadata.namespace)
+    }
+
     /// All objects with a label in one namespace, in the order of their names; `nil` when one of them can't be read.
     mutating func objects(_ namespace: String, _ pair: LabelPair) -> [any Resource]? {
         if !index.covers(pair.label) { cover(pair.label) }

@@ -125,6 +125,15 @@ extension Memory {
         keep(live, target)
     }
 
+    /// An own write has made this of an object. What is no part of a cache is told to those who read it by quorum.
+    mutating func wrote(_ object: any Resource, _ key: Key) {
+        if shelf(key.kind)?.takes(object) == true {
+            store(object, from: .answer, kind: key.kind)
+        } else {
+            learned(key, Live(object))
+        }
+    }
+
     /// What an answer shows goes wherever it may be held.
     private mutating func keep(_ live: Live, _ target: Key) {
         guard case .present(let object, _) = live else { return }

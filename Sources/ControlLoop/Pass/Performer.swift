@@ -156,7 +156,7 @@ struct Performer {
                     // Nothing held it any more but what was just taken away.
                     memory.bury(now)
                 } else if let key = memory.kinds.key(now.ref) {
-                    memory.store(object, from: .answer, kind: key.kind)
+                    memory.wrote(object, key)
                 }
             }
         } catch let error as APIError {

@@ -61,9 +61,10 @@ import Testing
         // Its place is free only when it has ended.
         let tooEarly = memory.takeSighting()
         #expect(tooEarly == nil)
-        let late = object("12")
+        // Later than the list that is about to be taken: it would seem to go back.
+        let late = object("14")
         memory.hear(on: .sight(first.key, opening: first.opening)) { $0.put(late, from: .watch) }
-        #expect(list(&memory, first, [late], at: "12"))
+        #expect(list(&memory, first, [late], at: "14"))
         #expect(read(&memory, asker).isUnknown)
         memory.finishSighting(first)
         let second = try taken(&memory)
@@ -129,6 +130,68 @@ import Testing
         memory.hear(on: .sight(target, opening: sighting.opening)) { $0.put(made, from: .watch) }
         #expect(memory.answers.wanted(fetch) != nil)
         #expect(version(&memory, asker) == "12")
+    }
+
+    /// Of what is no part of a cache, its own watch alone tells more than a quorum read did.
+    @Test func aQuorumReadShowsWhatTheWatchHasToldSince() throws {
+        var (memory, asker, target) = fresh()
+        func both(_ memory: inout Memory) -> [String?] {
+            var reader = PassReader(borrowing: &memory, for: asker, at: "1", settings: settings)
+            let read = [
+                reader.watched(ConfigMap.self, "a", "x"), reader.confirmed(ConfigMap.self, "a", "x"),
+            ].map { $0.value?.metadata.resourceVersion }
+            reader.giveBack(to: &memory)
+            return read
+        }
+        #expect(both(&memory) == [nil, nil])
+        let sighting = try taken(&memory)
+        #expect(list(&memory, sighting, [object("11")], at: "11"))
+        let fetch = Fetch.confirmed(asker: asker, target: target)
+        #expect(memory.fetches.take() == fetch)
+        memory.confirmedArrived(asker, target, try #require(memory.wanted(fetch)), Live(object("12")))
+        memory.finishFetch(fetch)
+        // Each tells the other.
+        #expect(both(&memory) == ["12", "12"])
+        let next = object("13")
+        memory.hear(on: .sight(target, opening: sighting.opening)) { $0.put(next, from: .watch) }
+        #expect(both(&memory) == ["13", "13"])
+        #expect(memory.fetches.isIdle)
+    }
+
+    @Test func aKindWithoutACacheIsToldOfAnswersToo() throws {
+        var (memory, asker, _) = fresh()
+        var reader = PassReader(borrowing: &memory, for: asker, at: "1", settings: settings)
+        _ = reader.watched(Service.self, "a", "x")
+        reader.giveBack(to: &memory)
+        let sighting = try taken(&memory)
+        let place = Place.sight(sighting.key, opening: sighting.opening)
+        let isTaken = memory.replace([], [], at: "11", begunAt: 0, on: place)
+        #expect(isTaken)
+        let made = Service(metadata: ObjectMeta(name: "x", namespace: "a", uid: "u", resourceVersion: "12"))
+        memory.learned(sighting.key, Live(made))
+        reader = PassReader(borrowing: &memory, for: asker, at: "1", settings: settings)
+        let seen = reader.watched(Service.self, "a", "x")
+        reader.giveBack(to: &memory)
+        #expect(seen == .present(made))
+    }
+
+    @Test func whoComesBackBehindOthersIsReadByQuorum() throws {
+        var (memory, asker, target) = fresh()
+        read(&memory, asker)
+        let first = try taken(&memory)
+        memory.forget(asker)
+        read(&memory, asker)
+        #expect(memory.fetches.isIdle)
+        var reader = PassReader(borrowing: &memory, for: target, at: "1", settings: settings)
+        _ = reader.watched(ConfigMap.self, "a", "y")
+        reader.giveBack(to: &memory)
+        let other = Fetch.sight(Key(kind: target.kind, namespace: "a", name: "y"))
+        #expect(memory.fetches.take() == other)
+        memory.finishFetch(other)
+        memory.finishSighting(first)
+        #expect(memory.fetches.take() == .sight(target))
+        let second = try taken(&memory)
+        #expect(second.key.name == "y")
     }
 
     @Test func itIsAskedForInTheOrderOfAsking() throws {

@@ -311,6 +311,11 @@ import Testing
             server.lookout("w\(number)", at: ["db\(number)"])
         }
         let one = start(watches: 2)
+        // What is not there too.
+        server.lookout("none", at: ["none"])
+        world.pass(100)
+        #expect(seen("none") == "none gone")
+        server.lookout("none", at: [])
         for number in 0..<4 { #expect(seen("w\(number)") == "db\(number) 1") }
         #expect(server.openWatches() == 2)
         #expect((reads("db0"), reads("db2"), reads("db3")) == (0, 1, 1))

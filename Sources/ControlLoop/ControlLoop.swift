@@ -13,6 +13,7 @@ package import Seams
 //         |                                      |   +--- Fetching <--- asks ---- reads = subscriptions
 //         |                                      |    (quorum GET, pod log, ledger)                |
 //         |                                      +------- Following <-- bytes of a growing log     |
+//         |                                      +------- Sighting <--- watch of a single object   |
 //         |                                      |                              decide(snapshot, at: now)
 //         +---- status first, then effects ---- Performer <------------------------------ decision + wake
 //
@@ -33,7 +34,7 @@ package import Seams
 //           Informer x kinds      start first; nothing is decided before each has listed once
 //           workForever x N       passes
 //           fetchForever x N      quorum reads, logs, ledger questions
-//           followForever         logs of running containers, a child for each
+//           followForever         logs of running containers and single objects, a child for each
 //           timersForever         delayed wakes, backoffs
 //           announceForever       Events
 //       Leadership.release        only after a stop signal, and only when all of the above has ended
@@ -140,12 +141,14 @@ extension Loop {
     /// Runs one term's work until the task is cancelled.
     /// - Throws: `CancellationError`, `LoopEnded.timeWentBack`.
     func run(_ behaviors: BehaviorSet) async throws {
+        let watches = configuration.watches
         let scopes = update { memory -> [(any AnyKind, InformerScope)] in
+            memory.watchLimit = max(1, watches)
             let scopes = behaviors.watched.map { watched in
                 (
                     watched.kind,
                     InformerScope(
-                        kind: memory.watch(watched), selector: watched.selector, namespace: watched.namespace)
+                        .kind(memory.watch(watched)), selector: watched.selector, namespace: watched.namespace)
                 )
             }
             for behavior in behaviors.behaviors { memory.kinds.bind(behavior) }

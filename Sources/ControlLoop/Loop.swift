@@ -17,7 +17,7 @@ final class Loop: Sendable {
     /// Rung for every key that begins to wait for a worker.
     let workBell = Bell()
     let fetchBell = Bell()
-    /// Rung for every log that begins to wait to be followed, or may now be.
+    /// Rung for every log or object that begins to wait to be followed, or may now be.
     let followBell = Bell()
     let noticeBell = Bell()
     /// Rung when the first timer is another one.

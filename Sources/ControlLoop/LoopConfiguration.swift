@@ -16,6 +16,8 @@ package struct LoopConfiguration: Sendable {
     package var workers = 4
     /// Quorum reads, logs and ledger questions at the same time.
     package var fetchers = 4
+    /// Objects that are watched by themselves at the same time (`Reader.watched`); others wait for their turn.
+    package var watches = 200
     /// Items in one page of a list.
     package var pageSize = 500
     /// How long one call to the API server may take.

@@ -32,6 +32,7 @@ enum LoopEvents {
     // Watching
     /// Info. Fields: kind, objects, unreadable.
     static let listed = "kind listed"
+    // Of an object that is watched by itself, these four have the field `object` as well.
     /// Warning. Fields: kind, reason, message.
     static let listFailed = "list failed"
     /// Warning. Fields: kind. The list is older than what was seen before, and not taken.
@@ -40,6 +41,8 @@ enum LoopEvents {
     static let watchFailed = "watch failed"
     /// Info. Fields: kind. The watch's position is too old: everything is listed again.
     static let watchExpired = "watch expired"
+    /// Debug. Fields: kind, object, objects (0 or 1). One object is watched from here on.
+    static let objectListed = "object listed"
     /// Error, once for each version of the object. Fields: object, message. Nothing is decided about it.
     static let undecodable = "object can't be decoded"
     /// Info: every kind has been listed.

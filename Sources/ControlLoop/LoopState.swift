@@ -27,6 +27,8 @@ package final class LoopState: Sendable {
         package var topics = 0
         /// Logs of running containers that are followed.
         package var followers = 0
+        /// Objects that are watched by themselves.
+        package var watches = 0
         /// The epoch of the lease that is held.
         package var epoch: Int64?
     }

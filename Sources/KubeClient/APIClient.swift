@@ -47,14 +47,15 @@ package struct APIClient: Sendable {
     /// All objects, as of one moment not before this call.
     /// - Parameters:
     ///   - namespace: `nil` for all namespaces, and for cluster-scoped kinds.
+    ///   - name: Only the object of this name: at most one.
     ///   - selector: A label selector.
     package func list<R: Resource>(
-        _ type: R.Type, namespace: String? = nil, selector: String? = nil
+        _ type: R.Type, namespace: String? = nil, name: String? = nil, selector: String? = nil
     ) async throws -> ListResult<R> {
         var limit: Int? = pageSize
         var expirations = 0
         while true {
-            do { return try await pages(R.self, namespace, selector, limit: limit) } catch let error as APIError {
+            do { return try await pages(R.self, namespace, name, selector, limit: limit) } catch let error as APIError {
                 switch error.code {
                 case .expired where expirations < 3:
                     // Start over; the third time in one answer, whose continuation can't expire.
@@ -71,16 +72,17 @@ package struct APIClient: Sendable {
 
     /// Opens a watch.
     /// - Parameters:
+    ///   - name: Only the object of this name.
     ///   - resourceVersion: Of a list, a bookmark or the last event seen.
     ///   - serverTimeout: After how many seconds the server ends the watch.
     ///   - idleTimeout: How long it may stay silent before it counts as dead.
     /// - Throws: `APIError`, with code `expired` when `resourceVersion` is too old: list again.
     package func watch<R: Resource>(
-        _ type: R.Type, namespace: String? = nil, selector: String? = nil, from resourceVersion: String,
-        serverTimeout: Int = 120, idleTimeout: Milliseconds? = 150_000
+        _ type: R.Type, namespace: String? = nil, name: String? = nil, selector: String? = nil,
+        from resourceVersion: String, serverTimeout: Int = 120, idleTimeout: Milliseconds? = 150_000
     ) async throws -> WatchStream<R> {
         var request = try APIRequest.watch(
-            R.resourceKind, namespace: namespace, selector: selector, from: resourceVersion,
+            R.resourceKind, namespace: namespace, name: name, selector: selector, from: resourceVersion,
             serverTimeout: serverTimeout, idleTimeout: idleTimeout)
         request.timeout = timeout
         do {
@@ -132,13 +134,14 @@ package struct APIClient: Sendable {
     }
 
     private func pages<R: Resource>(
-        _ type: R.Type, _ namespace: String?, _ selector: String?, limit: Int?
+        _ type: R.Type, _ namespace: String?, _ name: String?, _ selector: String?, limit: Int?
     ) async throws -> ListResult<R> {
         var result = ListResult<R>(items: [], resourceVersion: "")
         var continuation: String?
         repeat {
             let request = try APIRequest.list(
-                R.resourceKind, namespace: namespace, selector: selector, limit: limit, continuation: continuation)
+                R.resourceKind, namespace: namespace, name: name, selector: selector, limit: limit,
+                continuation: continuation)
             let response = try await answer(to: request)
             let page = try decoded(Page<R>.self, response)
             if continuation == nil { result.resourceVersion = page.metadata.resourceVersion ?? "" }

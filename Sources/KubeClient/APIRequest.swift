@@ -17,13 +17,15 @@ package enum APIRequest {
     /// A consistent list: no resourceVersion, which never goes back in time.
     /// - Parameters:
     ///   - namespace: `nil` for all namespaces, and for cluster-scoped kinds.
+    ///   - name: Only the object of this name.
     ///   - limit: The most items in the answer; `nil` for all at once.
     ///   - continuation: From the page before.
     package static func list(
-        _ kind: ResourceKind, namespace: String?, selector: String? = nil, limit: Int? = nil,
+        _ kind: ResourceKind, namespace: String?, name: String? = nil, selector: String? = nil, limit: Int? = nil,
         continuation: String? = nil
     ) throws(APIError) -> HTTPRequest {
         var target = try RequestTarget(kind, namespace: namespace)
+        target.add("fieldSelector", try nameSelector(kind, namespace, name))
         target.add("labelSelector", selector)
         target.add("limit", limit.map { String($0) })
         target.add("continue", continuation)
@@ -32,12 +34,13 @@ package enum APIRequest {
 
     /// A watch from just after `resourceVersion`, with bookmarks.
     /// - Parameters:
+    ///   - name: Only the object of this name.
     ///   - serverTimeout: After how many seconds the server ends it.
     ///   - idleTimeout: How long it may stay silent: longer than the server's time, for an older server sends no
     ///     bookmark before the end of a watch on which nothing happens.
     package static func watch(
-        _ kind: ResourceKind, namespace: String?, selector: String? = nil, from resourceVersion: String,
-        serverTimeout: Int, idleTimeout: Milliseconds?
+        _ kind: ResourceKind, namespace: String?, name: String? = nil, selector: String? = nil,
+        from resourceVersion: String, serverTimeout: Int, idleTimeout: Milliseconds?
     ) throws(APIError) -> HTTPRequest {
         // Unset or "0" would be served from any point in time, and begin with synthetic ADDED events.
         guard !resourceVersion.isEmpty, resourceVersion != "0" else {
@@ -47,6 +50,7 @@ package enum APIRequest {
         target.add("watch", "true")
         target.add("allowWatchBookmarks", "true")
         target.add("resourceVersion", resourceVersion)
+        target.add("fieldSelector", try nameSelector(kind, namespace, name))
         target.add("labelSelector", selector)
         target.add("timeoutSeconds", String(serverTimeout))
         return HTTPRequest(.get, target.text, headers: headers, idleTimeout: idleTimeout)
@@ -122,6 +126,15 @@ package enum APIRequest {
     private static let headers = [HTTPHeader("Accept", "application/json"), userAgent]
     /// A log is text; an error about it is JSON.
     private static let logHeaders = [HTTPHeader("Accept", "application/json, */*"), userAgent]
+
+    /// The field selector of one name, which is checked as one in a path is.
+    private static func nameSelector(
+        _ kind: ResourceKind, _ namespace: String?, _ name: String?
+    ) throws(APIError) -> String? {
+        guard let name else { return nil }
+        _ = try RequestTarget(Ref(kind, namespace ?? "", name))
+        return "metadata.name=\(name)"
+    }
 
     private static func put(_ body: some Encodable, to ref: Ref, subresource: String) throws(APIError) -> HTTPRequest {
         var target = try RequestTarget(ref, subresource: subresource)

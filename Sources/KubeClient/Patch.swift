@@ -29,13 +29,13 @@ package struct Patch: Hashable, Sendable {
     package static func finalizers(_ finalizers: [String], of seen: Seen) throws(APIError) -> Patch {
         var mark = try MetadataMark(seen)
         mark.finalizers = finalizers
-        return Patch(.merge, body: try encoded(FinalizersBody(metadata: mark)))
+        return Patch(.merge, body: try encoded(MetadataBody(metadata: mark)))
     }
 
     /// Gives a ConfigMap the data and the annotations of a manifest; other keys stay.
     package static func configMap(_ manifest: ConfigMapManifest, of seen: Seen) throws(APIError) -> Patch {
         var mark = try MetadataMark(seen)
-        if !manifest.metadata.annotations.isEmpty { mark.annotations = manifest.metadata.annotations }
+        if !manifest.metadata.annotations.isEmpty { mark.annotations = manifest.metadata.annotations.mapValues { $0 } }
         return Patch(.merge, body: try encoded(ConfigMapBody(metadata: mark, data: manifest.data)))
     }
 
@@ -52,6 +52,16 @@ package struct Patch: Hashable, Sendable {
                 PatchOperation(op: "test", path: "/metadata/generation", value: .number(generation)),
                 PatchOperation(op: "replace", path: "/spec/replicas", value: .number(Int64(replicas))),
             ]))
+    }
+
+    /// Sets annotations, and removes those without a value; the others stay.
+    ///
+    /// A merge patch, because it makes the map where there is none: in a JSON patch a step into a map that is missing
+    /// fails, and one that makes the map is right only as long as it is missing, which an incarnation does not tell.
+    package static func annotations(_ annotations: [String: String?], of seen: Seen) throws(APIError) -> Patch {
+        var mark = try MetadataMark(seen)
+        mark.annotations = annotations
+        return Patch(.merge, body: try encoded(MetadataBody(metadata: mark)))
     }
 
     /// Removes variables from one container of a workload's pod template, whoever set them.
@@ -73,7 +83,8 @@ struct MetadataMark: Encodable {
     var uid: String
     var resourceVersion: String
     var finalizers: [String]?
-    var annotations: [String: String]?
+    /// Those without a value are removed.
+    var annotations: [String: String?]?
 
     init(_ seen: Seen) throws(APIError) {
         let mark = try ObjectMark(seen)
@@ -152,7 +163,7 @@ private struct MergeBody<Fields: Encodable>: Encodable {
     }
 }
 
-private struct FinalizersBody: Encodable {
+private struct MetadataBody: Encodable {
     var metadata: MetadataMark
 }
 

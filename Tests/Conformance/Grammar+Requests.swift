@@ -118,8 +118,9 @@ extension Grammar {
 
     mutating func reading() -> Step {
         let kind = ground.kind
-        switch draw.below(6) {
+        switch draw.below(8) {
         case 0, 1: return Step(verb: .get, kind: kind, name: name(), aspect: "get")
+        case 6: return fieldSelection()
         case 2:
             return Step(
                 verb: .list, kind: kind, query: [("labelSelector", draw.pick(Self.selectors))], aspect: "selector")
@@ -135,12 +136,28 @@ extension Grammar {
         }
     }
 
+    private mutating func fieldSelection() -> Step {
+        var query = [("fieldSelector", draw.pick(Self.fieldSelectors))]
+        if draw.chance(20) { query.append(("limit", draw.pick(["1", "2"]))) }
+        if draw.chance(20) { query.append(("labelSelector", draw.pick(["tier=a", "tier!=a", "a b c"]))) }
+        return Step(verb: .list, kind: ground.kind, query: query, aspect: "field selector")
+    }
+
+    static let fieldSelectors = [
+        "metadata.name=a", "metadata.name=a", "metadata.name=b", "metadata.name==a", "metadata.name!=a",
+        "metadata.name!=b,metadata.name!=c", "metadata.name=a,metadata.name=b", "metadata.name=nobody",
+        "metadata.name=", "metadata.name=A/b", "metadata.namespace=elsewhere",
+        "metadata.namespace!=elsewhere,metadata.name=a", "", ",", "metadata.name", "=a", "metadata.name=a=b",
+        "metadata.name= a", "metadata.name =a", "spec.nonsense=x", "metadata.uid=x",
+    ]
+
     static let selectors = [
         "tier=a", "tier=b", "tier=a,tier!=b", "tier!=a", "tier", "!tier", "tier in (a,b)", "tier notin (b)", "tier==a",
         "a b c", "tier=not valid!", "", "=", "other=x",
     ]
 
     mutating func watch() -> Step {
+        if draw.chance(25) { return fieldWatch() }
         let selector = draw.pick(["", "", "tier=a", "tier=a", "tier=b", "tier!=a", "tier", "tier in (a,b)"])
         let start = draw.chance(85) ? "@start" : draw.pick(["1", "abc", "@rv:\(ground.kind.plural)/a"])
         var query = [("watch", "true"), ("resourceVersion", start), ("timeoutSeconds", "20")]
@@ -148,6 +165,20 @@ extension Grammar {
         if draw.chance(50) { query.append(("allowWatchBookmarks", "true")) }
         let aspect = start == "@start" ? selector.isEmpty ? "all" : "selector" : "from \(start.prefix(3))"
         return Step(verb: .watch, kind: ground.kind, query: query, aspect: aspect)
+    }
+
+    /// Of one object, mostly: the only watch by a field that the controller opens.
+    private mutating func fieldWatch() -> Step {
+        let selector = draw.pick([
+            "metadata.name=a", "metadata.name=a", "metadata.name=a", "metadata.name==b", "metadata.name=nobody",
+            "metadata.name!=a", "metadata.name!=b,metadata.name!=c", "metadata.name", "spec.nonsense=x",
+        ])
+        return Step(
+            verb: .watch, kind: ground.kind,
+            query: [
+                ("watch", "true"), ("resourceVersion", "@start"), ("timeoutSeconds", "20"),
+                ("fieldSelector", selector),
+            ], aspect: "field selector")
     }
 
     // MARK: Deleting

@@ -29,10 +29,7 @@ struct Recording: Sendable {
         }
         for (index, watch) in sequence.watches.enumerated() {
             let sentinel = "zz-\(index)"
-            let made = try await server.send(memory.request(Self.sentinel(watch, sentinel)))
-            guard made.status == 201 else {
-                throw Failure("sentinel of \(sequence.number): \(String(decoding: made.body, as: UTF8.self))")
-            }
+            try await Self.place(sentinel, for: watch, memory, on: server)
             let request = memory.request(watch)
             let watched = try await server.watch(request, until: sentinel)
             recording.requests.append(request)
@@ -41,7 +38,28 @@ struct Recording: Sendable {
         return recording
     }
 
-    /// An object that every selector of a watch takes in: once it is told of, so is all that was before it.
+    /// Does something that the watch takes in: once it is told of, so is all that was before it.
+    private static func place(_ name: String, for watch: Step, _ memory: Memory, on server: some Server) async throws {
+        let field = watch.query.first { $0.name == "fieldSelector" }?.value ?? ""
+        let mark: JSONValue = ["metadata": ["annotations": [Sentinel.annotation: .string(name)]]]
+        var step = sentinel(watch, name)
+        if let only = field.split(separator: "=").last.map(String.init), !field.contains("!"), field.contains("=") {
+            // It hears of one object alone: of a mark on it, or of that object with the mark.
+            let marked = Step(
+                verb: .patch, kind: watch.kind, name: only, contentType: "application/merge-patch+json",
+                body: .value(mark), aspect: "sentinel")
+            if try await server.send(memory.request(marked)).status == 200 { return }
+            var object = KindGround.all.first { $0.kind == watch.kind }?.object(only) ?? .null
+            object.set(["metadata", "annotations", Sentinel.annotation], .string(name))
+            step.body = .value(object)
+        }
+        let made = try await server.send(memory.request(step))
+        guard made.status == 201 else {
+            throw Failure("sentinel of \(memory.namespace): \(String(decoding: made.body, as: UTF8.self))")
+        }
+    }
+
+    /// An object that every label selector of a watch takes in.
     private static func sentinel(_ watch: Step, _ name: String) -> Step {
         let selector = watch.query.first { $0.name == "labelSelector" }?.value ?? ""
         let labels: JSONValue = ["tier": selector == "tier=b" || selector == "tier!=a" ? "b" : "a"]
@@ -56,10 +74,22 @@ struct Recording: Sendable {
         var answers: [(name: String, answer: Answer)] = []
         for event in watched.events where event["type"] != "BOOKMARK" {
             let name = event["object"]?.text("metadata", "name") ?? ""
-            if name.hasPrefix("zz-") { continue }
+            if Sentinel.isOne(event) { continue }
             answers.append((name, normalizer.event(event)))
         }
         let names = Set(answers.map(\.name)).sorted()
         return names.flatMap { name in answers.filter { $0.name == name }.map(\.answer) }
     }
+}
+
+/// What ends the watches of a sequence: an object of a name of its own, or a mark on another.
+enum Sentinel {
+    static let annotation = "sentinel"
+
+    static func name(_ event: JSONValue) -> String? {
+        if let mark = event["object"]?.text("metadata", "annotations", annotation) { return mark }
+        return event["object"]?.text("metadata", "name").flatMap { $0.hasPrefix("zz-") ? $0 : nil }
+    }
+
+    static func isOne(_ event: JSONValue) -> Bool { name(event) != nil }
 }

@@ -21,7 +21,7 @@ protocol Server: Sendable {
     func send(_ request: HTTPRequest) async throws -> HTTPResponse
     /// Whether the last request asked for a change that was ignored.
     var hasIgnored: Bool { get }
-    /// The events of a watch, up to the one about the object of this name.
+    /// The events of a watch, up to the sentinel of this name.
     func watch(_ request: HTTPRequest, until sentinel: String) async throws -> Watched
 }
 
@@ -93,7 +93,7 @@ struct RealServer: Server {
             while let end = bytes.firstIndex(of: 0x0A) {
                 let event = try JSON.decode(JSONValue.self, from: bytes[..<end])
                 bytes.removeSubrange(...end)
-                if event["object"]?.text("metadata", "name") == sentinel { return watched }
+                if Sentinel.name(event) == sentinel { return watched }
                 watched.events.append(event)
                 if event["type"] == "ERROR" { return watched }
             }
@@ -135,7 +135,7 @@ final class ModelServer: Server, @unchecked Sendable {
         switch ModelWatch.replay(request, api) {
         case .failure(let refusal): return Watched(refusal: refusal.response)
         case .success(let events):
-            let last = events.firstIndex { $0["object"]?.text("metadata", "name") == sentinel }
+            let last = events.firstIndex { Sentinel.name($0) == sentinel }
             return Watched(events: Array(events[..<(last ?? events.count)]))
         }
     }

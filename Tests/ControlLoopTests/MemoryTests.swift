@@ -25,7 +25,7 @@ import Testing
     private func fresh() -> (Memory, Int, Key) {
         var memory = Memory()
         let kind = memory.watch(WatchedKind(ConfigMap.self))
-        _ = memory.replace([], [], at: "10", begunAt: 0, kind: kind)
+        _ = memory.replace([], [], at: "10", begunAt: 0, on: .kind(kind))
         return (memory, kind, Key(kind: kind, namespace: "a", name: "asker"))
     }
 
@@ -135,7 +135,8 @@ import Testing
         var (memory, kind, key) = fresh()
         _ = read(&memory, key) { $0.objects(ConfigMap.self, "a", labelled: "run", "1") }
         let ref = Ref(ConfigMap.resourceKind, "a", "x")
-        memory.markUnreadable(.init(ref: ref, uid: "u", resourceVersion: "11", message: ""), kind: kind)
+        let broken = UndecodableObject(ref: ref, uid: "u", resourceVersion: "11", message: "")
+        memory.hear(on: .kind(kind)) { $0.markUnreadable(broken) }
         #expect(memory.work.take() == key)
         let seen = read(&memory, key) { $0.objects(ConfigMap.self, "a", labelled: "run", "1") }
         #expect(seen.isUnknown)

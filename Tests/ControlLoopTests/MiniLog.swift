@@ -59,7 +59,7 @@ final class MiniLog: @unchecked Sendable {
     }
 
     func open(_ since: String?) -> MiniStream {
-        let stream = MiniStream(collection: "log")
+        let stream = MiniStream(MiniScope("log"))
         asked.append(since ?? "")
         let from = since.map { cutsFractions ? String($0.prefix(19)) : String($0.dropLast()) } ?? ""
         for line in lines where line.time >= from { stream.push(Self.wire(line)) }

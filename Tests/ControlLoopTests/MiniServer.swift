@@ -12,12 +12,15 @@ final class MiniServer: @unchecked Sendable {
     private(set) var objects: [String: JSONValue] = [:]
     private var version: Int64 = 100
     private var uids = 0
-    private var events: [(version: Int64, collection: String, line: [UInt8])] = []
+    private var events: [(version: Int64, path: String, line: [UInt8])] = []
     private var watches: [MiniStream] = []
     private var severed: Set<String> = []
     /// Every request as `METHOD path`, without the lease's.
     private(set) var log: [String] = []
     private(set) var bodies: [String: JSONValue] = [:]
+    /// Watches of single objects hear of nothing while it is set, and of all that once it is not.
+    var isLagging = false { didSet { catchUp() } }
+    private var late: [(path: String, line: [UInt8])] = []
     /// By path.
     var logs: [String: MiniLog] = [:]
     /// Asked before each request that it might go wrong with.
@@ -56,6 +59,15 @@ final class MiniServer: @unchecked Sendable {
         commit(path, object, isNew ? "ADDED" : "MODIFIED")
     }
 
+    /// Adds an annotation, as somebody else.
+    func annotate(_ path: String, _ name: String, _ value: String) {
+        var object = objects[path] ?? .null
+        var annotations = object["metadata"]?["annotations"]?.object ?? JSONObject()
+        annotations[name] = .string(value)
+        object = MiniPatch.changed(object, ["metadata", "annotations"], .object(annotations))
+        if let object = object.object { commit(path, object, "MODIFIED") }
+    }
+
     func remove(_ path: String) {
         guard let object = objects[path]?.object else { return }
         objects[path] = nil
@@ -68,7 +80,8 @@ final class MiniServer: @unchecked Sendable {
         if severed.contains(port) { throw ExchangeError(.unreachable, "severed") }
         let target = request.target.split(separator: "?")
         let path = String(target[0])
-        let line = "\(request.method.rawValue) \(path)"
+        let scope = MiniScope(request.target)
+        let line = "\(request.method.rawValue) \(scope.words)"
         if !path.contains("/leases") { log.append(line) }
         let fault = fault?(port, line)
         switch fault {
@@ -78,16 +91,18 @@ final class MiniServer: @unchecked Sendable {
         }
         let body: JSONValue? = request.body.isEmpty ? nil : try JSON.decode(JSONValue.self, from: request.body)
         if let body { bodies[line] = body }
-        let response = answer(request.method, path, body)
+        let response = answer(request.method, path, body, scope)
         if case .loseAnswer = fault { throw ExchangeError(.timedOut, "answer lost") }
         return response
     }
 
-    private func answer(_ method: HTTPMethod, _ path: String, _ body: JSONValue?) -> HTTPResponse {
+    private func answer(
+        _ method: HTTPMethod, _ path: String, _ body: JSONValue?, _ scope: MiniScope
+    ) -> HTTPResponse {
         switch method {
         case .get, .head:
             if let object = objects[path] { return ok(object) }
-            if isCollection(path) { return ok(list(path)) }
+            if scope.isCollection { return ok(list(scope)) }
             return refusal(404, "NotFound", path)
         case .post:
             let name = body?["metadata"]?["name"]?.string ?? ""
@@ -99,6 +114,12 @@ final class MiniServer: @unchecked Sendable {
         case .put, .patch:
             let place = path.hasSuffix("/status") ? String(path.dropLast(7)) : path
             guard let object = objects[place]?.object else { return refusal(404, "NotFound", place) }
+            if let operations = body?.array {
+                guard let new = MiniPatch.applied(operations, to: .object(object))?.object else {
+                    return refusal(422, "Invalid", nil)
+                }
+                return ok(commit(place, new, "MODIFIED"))
+            }
             if let conflict = conflict(object, body?["metadata"], place) { return conflict }
             var new = object
             if method == .put { new["status"] = body?["status"] } else { new = merge(object, body?.object) }
@@ -144,15 +165,45 @@ final class MiniServer: @unchecked Sendable {
             case nil: return try follow(String(parts[0]), parts.last ?? "")
             }
         }
+        let scope = MiniScope(request.target)
+        if scope.name != nil {
+            log.append("WATCH \(scope.words)")
+            switch fault?(port, "WATCH \(scope.words)") {
+            case .refuse(let status, let reason): return MiniStream(refusal(status, reason, scope.path))
+            case .loseRequest, .loseAnswer: throw ExchangeError(.connectionLost, "lost")
+            case nil: break
+            }
+        }
         let since = parts.last?.split(separator: "&").first { $0.hasPrefix("resourceVersion=") }
         let from = Int64(since?.dropFirst(16) ?? "") ?? 0
-        let stream = MiniStream(collection: String(parts[0]))
-        for event in events where event.version > from && stream.collection == event.collection {
-            stream.push(event.line)
-        }
+        let stream = MiniStream(scope)
+        for event in events where event.version > from && scope.takes(event.path) { stream.push(event.line) }
         watches.append(stream)
         return stream
     }
+
+    /// How many single objects of that name are watched.
+    func openWatches(_ name: String? = nil) -> Int {
+        watches.count { !$0.isClosed && $0.scope.name != nil && (name == nil || $0.scope.name == name) }
+    }
+
+    /// Tells the watches of single objects that their position has expired.
+    func expireWatches() {
+        let line: JSONValue = ["type": "ERROR", "object": ["kind": "Status", "code": 410, "reason": "Expired"]]
+        for watch in watches where watch.scope.name != nil { watch.push(((try? JSON.encode(line)) ?? []) + [0x0A]) }
+    }
+
+    /// Tells the watches of single objects the first few things that they have not heard of yet.
+    func hearLate(_ count: Int) {
+        for (path, line) in late.prefix(count) {
+            for watch in watches where watch.scope.name != nil && watch.scope.takes(path) { watch.push(line) }
+        }
+        late.removeFirst(min(count, late.count))
+    }
+
+    func forgetLate() { late = [] }
+
+    private func catchUp() { if !isLagging { hearLate(.max) } }
 
     /// Ends all watches, as a server does from time to time.
     func endWatches() {
@@ -160,21 +211,9 @@ final class MiniServer: @unchecked Sendable {
         watches = []
     }
 
-    private func isCollection(_ path: String) -> Bool {
-        path.split(separator: "/").count == (path.hasPrefix("/api/") ? 3 : 4)
-    }
-
-    private func list(_ path: String) -> JSONValue {
-        let items = objects.keys.sorted().filter { collection(of: $0) == path }.compactMap { objects[$0] }
+    private func list(_ scope: MiniScope) -> JSONValue {
+        let items = objects.keys.sorted().filter(scope.takes).compactMap { objects[$0] }
         return ["metadata": ["resourceVersion": .string("\(version)")], "items": .array(items)]
-    }
-
-    /// `/api/v1/namespaces/a/configmaps/x` belongs to `/api/v1/configmaps`.
-    private func collection(of path: String) -> String {
-        var parts = path.split(separator: "/")
-        parts.removeLast()
-        if let place = parts.firstIndex(of: "namespaces") { parts.removeSubrange(place...(place + 1)) }
-        return "/" + parts.joined(separator: "/")
     }
 
     private func newMetadata(_ path: String, _ given: JSONObject?) -> JSONObject {
@@ -184,6 +223,7 @@ final class MiniServer: @unchecked Sendable {
         metadata["name"] = .string(String(parts.last ?? ""))
         if let place = parts.firstIndex(of: "namespaces") { metadata["namespace"] = .string(String(parts[place + 1])) }
         metadata["uid"] = .string("uid-\(uids)")
+        metadata["generation"] = 1
         return metadata
     }
 
@@ -207,92 +247,25 @@ final class MiniServer: @unchecked Sendable {
     private func tell(_ path: String, _ object: JSONObject, _ type: String) {
         let event: JSONValue = ["type": .string(type), "object": .object(object)]
         let line = ((try? JSON.encode(event)) ?? []) + [0x0A]
-        events.append((version, collection(of: path), line))
-        for watch in watches where watch.collection == collection(of: path) { watch.push(line) }
+        events.append((version, path, line))
+        for watch in watches where watch.scope.takes(path) {
+            if watch.scope.name == nil || !isLagging { watch.push(line) }
+        }
+        if isLagging { late.append((path, line)) }
     }
 
     private func ok(_ value: JSONValue) -> HTTPResponse {
         HTTPResponse(status: 200, body: (try? JSON.encode(value)) ?? [])
     }
 
-    func refusal(_ status: Int, _ reason: String, _ path: String) -> HTTPResponse {
-        let name = String(path.split(separator: "/").last ?? "")
-        let body: JSONValue = [
-            "kind": "Status", "reason": .string(reason), "code": .integer(Int64(status)),
-            "message": .string("\(reason) \(path)"), "details": ["name": .string(name)],
-        ]
-        return HTTPResponse(status: status, body: (try? JSON.encode(body)) ?? [])
-    }
-}
-
-/// The body of one watch, or of a followed log.
-final class MiniStream: HTTPStream {
-    private struct State {
-        var pieces: [[UInt8]] = []
-        var isClosed = false
-        var failure: ExchangeError?
-        var waiter: CheckedContinuation<Void, Never>?
-    }
-
-    let collection: String
-    let head: HTTPResponse
-    private let state = Mutex(State())
-
-    init(collection: String) {
-        self.collection = collection
-        head = HTTPResponse(status: 200)
-    }
-
-    /// An answer that is no stream.
-    init(_ refusal: HTTPResponse) {
-        collection = ""
-        head = HTTPResponse(status: refusal.status)
-        push(refusal.body)
-        close()
-    }
-
-    var isClosed: Bool { state.withLock { $0.isClosed } }
-
-    func push(_ piece: [UInt8]) {
-        // Cut in two, as networks do.
-        let middle = piece.count / 2
-        wake { $0.pieces += [Array(piece[..<middle]), Array(piece[middle...])] }
-    }
-
-    func fail(_ error: ExchangeError) { wake { $0.failure = error } }
-
-    func close() { wake { $0.isClosed = true } }
-
-    private func wake(_ change: (inout State) -> Void) {
-        let waiter = state.withLock { state in
-            change(&state)
-            defer { state.waiter = nil }
-            return state.waiter
-        }
-        waiter?.resume()
-    }
-
-    func next() async throws -> [UInt8]? {
-        while true {
-            let (piece, isClosed, failure) = state.withLock { state in
-                (state.pieces.isEmpty ? nil : state.pieces.removeFirst(), state.isClosed, state.failure)
-            }
-            if let piece { return piece }
-            try Task.checkCancellation()
-            if let failure { throw failure }
-            if isClosed { return nil }
-            await withTaskCancellationHandler {
-                await withCheckedContinuation { continuation in
-                    let isReady = state.withLock { state in
-                        if !state.pieces.isEmpty || state.isClosed || state.failure != nil { return true }
-                        state.waiter = continuation
-                        return false
-                    }
-                    if isReady { continuation.resume() }
-                }
-            } onCancel: {
-                close()
-            }
-        }
+    func refusal(_ status: Int, _ reason: String, _ path: String?) -> HTTPResponse {
+        var body: JSONObject = JSONObject()
+        body["kind"] = "Status"
+        body["reason"] = .string(reason)
+        body["code"] = .integer(Int64(status))
+        body["message"] = .string("\(reason) \(path ?? "")")
+        let name = path?.split(separator: "/").last.map(String.init)
+        if let name { body["details"] = ["name": .string(name)] }
+        return HTTPResponse(status: status, body: (try? JSON.encode(JSONValue.object(body))) ?? [])
     }
 }

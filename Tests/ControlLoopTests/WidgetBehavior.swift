@@ -26,6 +26,15 @@ struct Widget: CustomResource {
         var follows: String?
         /// How often that container has been restarted.
         var restart: Int?
+        /// StatefulSets to watch, whoever made them (`LookoutBehavior`).
+        var watches: [String]?
+        /// Ask by quorum for what the watch does not have.
+        var isSure: Bool?
+        /// Scale the first of them to this, as read by a watch or, if so wanted, by quorum alone.
+        var replicas: Int?
+        var isBlind: Bool?
+        /// Give the first of them this mark; an empty one takes it away.
+        var mark: String?
     }
 
     struct Status: Codable, Equatable, Sendable {
@@ -35,6 +44,8 @@ struct Widget: CustomResource {
         var row: String?
         /// What the log has given away: `restored 3 000000010000000000000004`, by the pattern's name.
         var lines: String?
+        /// `db 1 mark, other gone`: what is watched.
+        var seen: String?
     }
 }
 

@@ -164,13 +164,14 @@ final class World: @unchecked Sendable {
         var name: String
     }
 
-    func start(_ name: String, _ behaviors: BehaviorSet) -> Incarnation {
-        let configuration = LoopConfiguration(
+    func start(_ name: String, _ behaviors: BehaviorSet, watches: Int = 200) -> Incarnation {
+        var configuration = LoopConfiguration(
             settings: Settings(agentImage: "agent", controllerNamespace: "reprise-system"), identity: name)
+        configuration.watches = watches
         let surroundings = Surroundings(
             executor: executor, exchange: server.port(name), ledger: ledger, time: time, entropy: FixedEntropy(),
             journal: journal)
-        let task = Task(executorPreference: executor) { [self] in
+        let task = Task(executorPreference: executor) { [self, configuration] in
             do {
                 try await runControlLoop(behaviors, configuration: configuration, in: surroundings)
                 ended[name] = "returned"

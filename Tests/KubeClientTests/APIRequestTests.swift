@@ -34,6 +34,16 @@ import Testing
                     + "&continue=a%2B%2F%3D"
             ),
             (
+                try APIRequest.list(Self.pod, namespace: "db", name: "orders-0", limit: 500),
+                "/api/v1/namespaces/db/pods?fieldSelector=metadata.name%3Dorders-0&limit=500"
+            ),
+            (
+                try APIRequest.watch(
+                    Self.pod, namespace: "db", name: "orders-0", from: "12", serverTimeout: 300, idleTimeout: 9),
+                "/api/v1/namespaces/db/pods?watch=true&allowWatchBookmarks=true&resourceVersion=12"
+                    + "&fieldSelector=metadata.name%3Dorders-0&timeoutSeconds=300"
+            ),
+            (
                 try APIRequest.watch(
                     Self.pod, namespace: nil, from: "12", serverTimeout: 300, idleTimeout: 9),
                 "/api/v1/pods?watch=true&allowWatchBookmarks=true&resourceVersion=12&timeoutSeconds=300"
@@ -77,6 +87,7 @@ import Testing
         let manifest = ConfigMapManifest(metadata: ManifestMeta(name: name, namespace: "db"), data: [:])
         #expect(throws: APIError.self) { try APIRequest.create(manifest) }
         #expect(throws: APIError.self) { try APIRequest.list(Self.pod, namespace: name) }
+        #expect(throws: APIError.self) { try APIRequest.list(Self.pod, namespace: "db", name: name) }
         if !name.isEmpty { #expect(throws: APIError.self) { try APIRequest.get(Ref(Self.pod, name, "x")) } }
         let kind = ResourceKind(group: "", version: "v1", plural: name, kind: "X")
         #expect(throws: APIError.self) { try APIRequest.get(Ref(kind, "db", "x")) }
@@ -138,6 +149,13 @@ import Testing
                 + #"{"op":"test","path":"/metadata/generation","value":3},"#
                 + #"{"op":"replace","path":"/spec/replicas","value":0}]"#)
 
+        let marks = try Patch.annotations(["reprise.dev/run": "r-1", "old": nil], of: Self.seen)
+        #expect(marks.format == .merge)
+        #expect(
+            String(decoding: marks.body, as: UTF8.self)
+                == #"{"metadata":{"uid":"u-1","resourceVersion":"42","annotations":{"old":null,"#
+                + #""reprise.dev/run":"r-1"}}}"#)
+
         let finalizers = try Patch.finalizers(["reprise.dev/run"], of: Self.seen)
         #expect(finalizers.format == .merge)
         #expect(
@@ -159,5 +177,6 @@ import Testing
         #expect(throws: APIError.self) { try Patch.scale(to: 1, of: seen, generation: 1) }
         #expect(throws: APIError.self) { try APIRequest.replaceStatus(of: seen, with: ["a": "b"]) }
         #expect(throws: APIError.self) { try Patch.finalizers([], of: seen) }
+        #expect(throws: APIError.self) { try Patch.annotations(["a": "b"], of: seen) }
     }
 }

@@ -7,7 +7,7 @@ import Resources
 struct FakeReader: Reader {
     var settings = Settings(agentImage: "registry.example.com/agent:1", controllerNamespace: "reprise-system")
     var objects: [Ref: any Resource] = [:]
-    /// Objects of strangers: the cache does not have them, a quorum read does.
+    /// Objects of strangers: the cache does not have them; a quorum read does, and a watch of one object.
     var strangers: [Ref: any Resource] = [:]
     /// Quorum lists have not been answered yet.
     var isLookingAtLists = false
@@ -36,6 +36,13 @@ struct FakeReader: Reader {
             $0.metadata.namespace == namespace && $0.metadata.labels?[label] == value
         }
         return .present(found.sorted { $0.metadata.name < $1.metadata.name })
+    }
+
+    mutating func watched<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R> {
+        reads += 1
+        let ref = Ref(R.resourceKind, namespace, name)
+        let found = (objects[ref] ?? strangers[ref]) as? R
+        return found.map { .present($0) } ?? .absent(confirmed: false)
     }
 
     mutating func confirmed<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R> {

@@ -73,6 +73,7 @@ extension ModelAPI {
 
     private func list(_ route: Route) throws -> HTTPResponse {
         try route.checkSelector()
+        let route = quirk == .ignoresFieldSelector ? route.withoutFields : route
         var found = all(route.kind, in: route.namespace).filter { route.selects($0.object) }
         var version = revision
         if let token = route.query["continue"], !token.isEmpty {
@@ -89,7 +90,7 @@ extension ModelAPI {
         let limit = try route.limit()
         if quirk != .ignoresLimit, limit > 0, found.count > limit {
             // With a selector the server does not know how many are left.
-            if route.query["labelSelector"] ?? "" == "" {
+            if route.query["labelSelector"] ?? "" == "", route.query["fieldSelector"] ?? "" == "" {
                 metadata.set(["remainingItemCount"], .integer(Int64(found.count - limit)))
             }
             found = Array(found.prefix(limit))

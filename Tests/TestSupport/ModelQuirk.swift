@@ -13,6 +13,7 @@ package enum ModelQuirk: String, CaseIterable, Sendable {
     case leavingIsModified = "an object that leaves a selector is told as MODIFIED"
     case ignoresFinalizers = "an object with finalizers is deleted at once"
     case existsIsConflict = "AlreadyExists is answered as Conflict"
+    case ignoresFieldSelector = "a field selector is ignored"
     case ignoresLimit = "a list's limit is ignored"
     case statusWritesSpec = "a write of the status also writes the spec"
     case testAlwaysHolds = "the test of a JSON patch always holds"

@@ -11,6 +11,8 @@ package struct Route: Sendable {
     package var query: [String: String] = [:]
     /// The label selector, taken apart; `nil` when it is none that can be read.
     private var terms: [ModelSelector.Term]? = []
+    /// The field selector, likewise.
+    private var fields: [ModelFieldTerm]? = []
 
     package init(_ target: String) throws {
         let halves = target.split(separator: "?", maxSplits: 1)
@@ -36,6 +38,7 @@ package struct Route: Sendable {
         self.kind = kind
         name = parts.popFirst()
         subresource = parts.popFirst()
+        fields = try? ModelFieldTerm.terms(query["fieldSelector"] ?? "")
     }
 
     var isFollow: Bool { subresource == "log" && query["follow"] == "true" }
@@ -44,16 +47,31 @@ package struct Route: Sendable {
 
     package func key(_ name: String) -> ModelKey { ModelKey(kind, namespace ?? "", name) }
 
-    /// Whether the label selector matches.
+    /// The object that is asked for by a field selector and not by the path.
+    package var selectedName: String? {
+        guard let term = fields?.first, fields?.count == 1, term.path == ["metadata", "name"] else { return nil }
+        return term.isNegated ? nil : term.value
+    }
+
+    /// The same without its field selector.
+    var withoutFields: Route {
+        var route = self
+        route.fields = []
+        return route
+    }
+
+    /// Whether its selectors match.
     package func selects(_ object: JSONValue) -> Bool {
-        guard let terms else { return false }
+        guard let terms, let fields else { return false }
+        if !fields.isEmpty, !fields.allSatisfy({ $0.matches(object) }) { return false }
         if terms.isEmpty { return true }
         let labels = object["metadata"]?["labels"]
         return terms.allSatisfy { $0.matches(labels) }
     }
 
-    /// - Throws: `ModelRefusal`, when the selector is none.
+    /// - Throws: `ModelRefusal`, when a selector is none.
     func checkSelector() throws {
+        if fields == nil { throw ModelRefusal.bad("the field selector is not understood") }
         guard terms == nil else { return }
         throw ModelRefusal.bad("unable to parse requirement: \(query["labelSelector"] ?? "")")
     }
@@ -137,5 +155,34 @@ enum ModelSelector {
             throw Malformed()
         }
         return term
+    }
+}
+
+/// One term of a field selector: those of every kind. Kinds have more of their own, which nobody here asks for.
+struct ModelFieldTerm: Sendable {
+    struct Malformed: Error {}
+
+    var path: [String]
+    var isNegated: Bool
+    var value: String
+
+    func matches(_ object: JSONValue) -> Bool { ((object[path: path]?.string ?? "") == value) != isNegated }
+
+    static func terms(_ text: String) throws(Malformed) -> [ModelFieldTerm] {
+        var terms: [ModelFieldTerm] = []
+        for part in text.split(separator: ",") { terms.append(try term(part)) }
+        return terms
+    }
+
+    /// The first sign counts; a value can't hold another one. (Escapes are left out.)
+    private static func term(_ text: Substring) throws(Malformed) -> ModelFieldTerm {
+        guard let equals = text.firstIndex(of: "=") else { throw Malformed() }
+        var label = text[..<equals]
+        var value = text[text.index(after: equals)...]
+        let isNegated = label.last == "!"
+        if isNegated { label.removeLast() } else if value.first == "=" { value.removeFirst() }
+        guard ["metadata.name", "metadata.namespace"].contains(label), !value.contains("=") else { throw Malformed() }
+        return ModelFieldTerm(
+            path: label.split(separator: ".").map(String.init), isNegated: isNegated, value: String(value))
     }
 }

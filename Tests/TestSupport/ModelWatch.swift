@@ -55,6 +55,7 @@ package final class ModelWatch: @unchecked Sendable {
 
     private static func replay(_ route: Route, _ api: ModelAPI) throws -> [Event] {
         try route.checkSelector()
+        let route = api.quirk == .ignoresFieldSelector ? route.withoutFields : route
         let version = route.query["resourceVersion"] ?? ""
         guard let from = version.isEmpty ? 0 : Int64(version) else { throw ModelRefusal.badVersion(version) }
         guard from >= api.compactedAt else {

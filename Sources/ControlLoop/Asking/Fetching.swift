@@ -16,7 +16,7 @@ extension Loop {
                 continue
             }
             // Whoever asked may have lost interest, or been answered, since.
-            if let generation = update({ $0.answers.wanted(fetch) }) { try await carryOut(fetch, generation) }
+            if let generation = update({ $0.wanted(fetch) }) { try await carryOut(fetch, generation) }
             update { $0.finishFetch(fetch) }
         }
     }
@@ -33,6 +33,11 @@ extension Loop {
                 let selector = "\(query.pair.label)=\(query.pair.value)"
                 let objects = try await kind.list(client, query.namespace, selector)
                 update { $0.listArrived(asker, query, generation, objects) }
+            case .sight(let key):
+                let kind = update { $0.kinds.entries[key.kind].kind }
+                let live = Live(try await kind.get(client, key.namespace, key.name))
+                let again = time.uptime.adding(Sight.interval)
+                update { $0.sightArrived(key, generation, live, askAgain: again) }
             case .log(let request):
                 let facts = try await readLog(request)
                 update { $0.logArrived(request, generation, facts) }
@@ -101,7 +106,7 @@ extension Loop {
 
     private func describe(_ fetch: Fetch) -> String {
         switch fetch {
-        case .confirmed(_, let target): "object \(update { $0.kinds.ref(target) })"
+        case .confirmed(_, let target), .sight(let target): "object \(update { $0.kinds.ref(target) })"
         case .confirmedList(_, let query):
             "\(update { $0.kinds.entries[query.kind].kind.resourceKind.plural }) of \(query.namespace) with "
                 + "\(query.pair.label)=\(query.pair.value)"

@@ -50,16 +50,20 @@ struct Following: Sendable {
     }
 }
 
-/// Logs of running containers: followed as long as somebody reads them, one connection for each.
+/// Logs of running containers, and objects that are watched by themselves: followed as long as somebody reads them, one
+/// connection for each.
 extension Loop {
-    /// Follows logs until the task is cancelled. Each connection is a child of this task.
+    /// Follows logs and objects until the task is cancelled. Each connection is a child of this task.
     func followForever() async throws {
-        await withDiscardingTaskGroup { group in
+        try await withThrowingDiscardingTaskGroup { group in
             while true {
                 let seen = followBell.count
                 while let following = update({ $0.takeFollowing() }) {
                     showFollowers()
                     group.addTask { await self.carryOut(following) }
+                }
+                while let sighting = update({ $0.takeSighting() }) {
+                    group.addTask { try await self.carryOut(sighting) }
                 }
                 do { try await followBell.wait(beyond: seen) } catch { return }
             }
@@ -84,14 +88,7 @@ extension Loop {
 
     /// One connection, which ends at the latest when nobody reads it any more.
     private func untilDropped(_ following: Following) async -> (Following.Ending, LineReading?) {
-        let result = try? await withThrowingTaskGroup(of: (Following.Ending, LineReading?)?.self) { group in
-            group.addTask { await self.connect(following) }
-            group.addTask {
-                try await following.dropped.wait(beyond: 0)
-                return nil
-            }
-            return try await firstOf(&group)
-        }
+        let result = try? await untilRung(following.dropped) { await self.connect(following) }
         return result ?? (.dropped, nil)
     }
 

@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Resources
+
 /// One object's name within its kind.
 struct ObjectName: Hashable, Comparable, Sendable {
     var namespace: String
     var name: String
+
+    init(namespace: String, name: String) {
+        self.namespace = namespace
+        self.name = name
+    }
+
+    init(_ object: any Resource) {
+        self.init(namespace: object.metadata.namespace ?? "", name: object.metadata.name)
+    }
+
+    init(_ key: Key) { self.init(namespace: key.namespace, name: key.name) }
 
     static func < (left: ObjectName, right: ObjectName) -> Bool {
         (left.namespace, left.name) < (right.namespace, right.name)

@@ -76,6 +76,11 @@ struct Shelf: Sendable {
         return labels?[selector.label] == selector.value
     }
 
+    /// Whether an object is part of what is watched.
+    func takes(_ object: any Resource) -> Bool {
+        isSelected(object.metadata.labels) && (namespace == nil || namespace == object.metadata.namespace)
+    }
+
     /// All objects with a label in one namespace, in the order of their names; `nil` when one of them can't be read.
     mutating func objects(_ namespace: String, _ pair: LabelPair) -> [any Resource]? {
         if !index.covers(pair.label) { cover(pair.label) }
@@ -95,6 +100,9 @@ struct Shelf: Sendable {
         guard case .present(_, let known)? = held[name], known.uid == stamp.uid else { return false }
         return !isNews(stamp, at: name, from: .watch)
     }
+
+    /// In place, where the shelf itself is out of reach.
+    mutating func change<Value>(_ body: (inout Shelf) -> Value) -> Value { body(&self) }
 
     /// Hears of an object.
     mutating func put(_ object: any Resource, from origin: Origin) -> Change? {

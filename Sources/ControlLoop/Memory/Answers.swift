@@ -10,6 +10,8 @@ enum Fetch: Hashable, Sendable {
     case confirmed(asker: Key, target: Key)
     /// A quorum list of what has a label, on behalf of one reader.
     case confirmedList(asker: Key, query: LabelQuery)
+    /// A quorum read of an object that waits for its watch, on behalf of all its readers.
+    case sight(Key)
     indirect case log(LogRequest)
     case ledger(LedgerQuestion)
 }
@@ -95,6 +97,8 @@ struct Answers: Sendable {
         switch fetch {
         case .confirmed(let asker, let target): confirmed[Confirmation(asker: asker, target: target)] = nil
         case .confirmedList(let asker, let query): lists[ListConfirmation(asker: asker, query: query)] = nil
+        // Not answered here: `Memory.sights`.
+        case .sight: break
         case .log(let request): logs[request] = nil
         case .ledger(let question): ledger[question] = nil
         }
@@ -109,6 +113,7 @@ struct Answers: Sendable {
         case .confirmedList(let asker, let query):
             let slot = lists[ListConfirmation(asker: asker, query: query)]
             return slot?.objects == nil ? slot?.generation : nil
+        case .sight: return nil
         case .log(let request):
             let slot = logs[request]
             return slot?.value == nil ? slot?.generation : nil

@@ -44,6 +44,7 @@ extension Memory {
         for dropped in subscriptions.replace(key, with: topics) {
             switch dropped.topic {
             case .object, .labelled: break
+            case .watched(let target): if dropped.isOrphaned { dropSight(target) }
             case .confirmed(let target): forget(.confirmed(asker: key, target: target))
             case .confirmedList(let query): forget(.confirmedList(asker: key, query: query))
             case .log(let request): if dropped.isOrphaned { forget(.log(request)) }
@@ -121,8 +122,25 @@ extension Memory {
     /// A quorum read was made, whoever asked for it: it answers all readers, and the cache takes what it may hold.
     mutating func learned(_ target: Key, _ live: Live) {
         noteQuorum(target, live)
-        if case .present(let object, _) = live, shelf(target.kind) != nil {
+        keep(live, target)
+    }
+
+    /// An own write has made this of an object. What is no part of a cache is told to those who read it by quorum.
+    mutating func wrote(_ object: any Resource, _ key: Key) {
+        if shelf(key.kind)?.takes(object) == true {
+            store(object, from: .answer, kind: key.kind)
+        } else {
+            learned(key, Live(object))
+        }
+    }
+
+    /// What an answer shows goes wherever it may be held.
+    private mutating func keep(_ live: Live, _ target: Key) {
+        guard case .present(let object, _) = live else { return }
+        if shelf(target.kind) != nil {
             store(object, from: .answer, kind: target.kind)
+        } else {
+            changeSight(target) { $0.put(object, from: .answer) }
         }
     }
 
@@ -134,9 +152,7 @@ extension Memory {
             answers.confirmed[place]?.failures = 0
             wake(asker)
         }
-        if case .present(let object, _) = live, shelf(target.kind) != nil {
-            store(object, from: .answer, kind: target.kind)
-        }
+        keep(live, target)
     }
 
     /// The answer to one reader's quorum list.
@@ -200,6 +216,10 @@ extension Memory {
             let place = Answers.ListConfirmation(asker: asker, query: query)
             answers.lists[place]?.failures += 1
             return answers.lists[place]?.failures ?? 0
+        case .sight(let key):
+            guard sights[key]?.isWatched == false else { return 0 }
+            sights[key]?.failures += 1
+            return sights[key]?.failures ?? 0
         case .log(let request):
             answers.logs[request]?.failures += 1
             return answers.logs[request]?.failures ?? 0

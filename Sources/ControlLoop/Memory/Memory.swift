@@ -24,11 +24,12 @@ struct Memory: Sendable {
     struct Rings: Sendable {
         var work = 0
         var fetches = 0
+        /// Of logs and of single objects.
         var follows = 0
         var notices = 0
         var timers = false
         var synced = false
-        /// Of the logs that nobody reads any more.
+        /// Of the logs and single objects that nobody reads any more.
         var dropped: [Bell] = []
     }
 
@@ -43,6 +44,13 @@ struct Memory: Sendable {
     var follows = KeyedQueue<LineRequest>()
     /// How many logs are followed just now.
     var following = 0
+    /// Objects that are watched by themselves, for as long as somebody reads them so.
+    var sights: [Key: Sight] = [:]
+    /// Those of them that wait for their watch.
+    var lookouts = KeyedQueue<Key>()
+    /// How many of them are watched just now, and how many may be.
+    var watching = 0
+    var watchLimit = 1
     var timers = Timers<Due>()
     var failures: [Key: FailureRecord] = [:]
     /// Who has lately written a status.
@@ -69,6 +77,19 @@ struct Memory: Sendable {
     }
 
     func shelf(_ kind: Int) -> Shelf? { kind < shelves.count ? shelves[kind] : nil }
+
+    /// An incarnation that was read, in the latest version that a watch or an own write has told of since.
+    func latest(of key: Key, _ object: any Resource, _ stamp: Stamp) -> any Resource {
+        var latest = (object, stamp)
+        for shelf in [shelf(key.kind), sights[key]?.shelf] {
+            if case .present(let heard, let now)? = shelf?.held[ObjectName(key)], now.uid == stamp.uid,
+                now.version.order(to: latest.1.version) == .later
+            {
+                latest = (heard, now)
+            }
+        }
+        return latest.0
+    }
 
     var isSynced: Bool { shelves.allSatisfy { $0?.isSynced ?? true } }
 
@@ -126,7 +147,7 @@ struct Memory: Sendable {
                     switch topic {
                     case .confirmed(let target): doubt(key, target)
                     case .confirmedList(let query): doubt(key, query)
-                    case .object, .labelled, .log, .lines, .ledger: break
+                    case .object, .watched, .labelled, .log, .lines, .ledger: break
                     }
                 }
                 wake(key)
@@ -139,6 +160,7 @@ struct Memory: Sendable {
     /// Takes in an object: the watch's, an own write's answer, or a quorum read's.
     mutating func store(_ object: any Resource, from origin: Shelf.Origin, kind: Int) {
         let key = Key(kind: kind, namespace: object.metadata.namespace ?? "", name: object.metadata.name)
+        if origin == .answer { changeSight(key) { $0.put(object, from: .answer) } }
         guard kind < shelves.count, shelves[kind] != nil else {
             noteQuorum(key, Live(object))
             return
@@ -147,32 +169,34 @@ struct Memory: Sendable {
     }
 
     /// Whether a watch tells nothing new of an object.
-    func holds(_ seen: ObjectVersion, kind: Int) -> Bool {
-        guard let shelf = shelf(kind) else { return false }
+    func holds(_ seen: ObjectVersion, on place: Place) -> Bool {
         let stamp = Stamp(uid: seen.uid, version: Version(seen.resourceVersion))
-        return shelf.holds(stamp, at: ObjectName(namespace: seen.namespace, name: seen.name))
+        let name = ObjectName(namespace: seen.namespace, name: seen.name)
+        switch place {
+        case .kind(let kind): return shelf(kind)?.holds(stamp, at: name) ?? false
+        case .sight(let key, let opening):
+            guard let sight = sights[key], sight.opening == opening else { return false }
+            return sight.shelf.holds(stamp, at: name)
+        }
     }
 
-    mutating func markUnreadable(_ object: UndecodableObject, kind: Int) {
-        if let change = shelves[kind]?.markUnreadable(object) { apply(change, kind: kind) }
-    }
-
-    mutating func remove(_ object: any Resource, from origin: Shelf.Origin, kind: Int) {
-        let metadata = object.metadata
-        remove(
-            ObjectName(namespace: metadata.namespace ?? "", name: metadata.name),
-            Stamp(uid: metadata.uid ?? "", version: Version(metadata.resourceVersion ?? "")), from: origin, kind: kind)
-    }
-
-    mutating func remove(_ name: ObjectName, _ stamp: Stamp, from origin: Shelf.Origin, kind: Int) {
-        if let change = shelves[kind]?.remove(name, stamp, from: origin) { apply(change, kind: kind) }
+    /// Hears something from a watch.
+    mutating func hear(on place: Place, _ body: (inout Shelf) -> Shelf.Change?) {
+        switch place {
+        case .kind(let kind):
+            if let change = shelves[kind]?.change(body) { apply(change, kind: kind) }
+        case .sight(let key, let opening):
+            guard sights[key]?.opening == opening else { return }
+            changeSight(key, body)
+        }
     }
 
     /// Our own delete of this incarnation is done and it is gone.
     mutating func bury(_ seen: Seen) {
         guard let key = kinds.key(seen.ref) else { return }
         let serial = nextSerial()
-        let name = ObjectName(namespace: key.namespace, name: key.name)
+        let name = ObjectName(key)
+        changeSight(key) { $0.bury(name, uid: seen.uid, serial: serial) }
         guard key.kind < shelves.count, shelves[key.kind] != nil else {
             noteQuorum(key, .absent)
             return
@@ -183,10 +207,21 @@ struct Memory: Sendable {
     /// Takes a whole list.
     /// - Returns: Whether it was taken; not when it is older than what is known.
     mutating func replace(
-        _ objects: [any Resource], _ broken: [UndecodableObject], at version: String, begunAt serial: UInt64, kind: Int
+        _ objects: [any Resource], _ broken: [UndecodableObject], at version: String, begunAt serial: UInt64,
+        on place: Place
+    ) -> Bool {
+        switch place {
+        case .kind(let kind): replace(objects, broken, at: Version(version), begunAt: serial, kind: kind)
+        case .sight(let key, let opening):
+            listSight(key, opening) { $0.replace(objects, broken, at: Version(version), begunAt: serial) }
+        }
+    }
+
+    private mutating func replace(
+        _ objects: [any Resource], _ broken: [UndecodableObject], at version: Version, begunAt serial: UInt64, kind: Int
     ) -> Bool {
         let wasSynced = isSynced
-        guard let changes = shelves[kind]?.replace(objects, broken, at: Version(version), begunAt: serial) else {
+        guard let changes = shelves[kind]?.replace(objects, broken, at: version, begunAt: serial) else {
             return false
         }
         for change in changes { apply(change, kind: kind) }

@@ -34,11 +34,17 @@ struct PassReader: Reader {
         let key = Key(kind: memory.kinds.number(of: type), namespace: namespace, name: name)
         note(.object(key))
         guard let shelf = watched(R.self, key.kind, namespace), shelf.isSynced else { return .unknown }
-        switch shelf.held[ObjectName(namespace: namespace, name: name)] {
-        case nil, .buried: return .absent(confirmed: false)
-        case .unreadable: return .unknown
-        case .present(let object, _): return (object as? R).map { .present($0) } ?? .unknown
+        return Self.shown(shelf.held[ObjectName(key)])
+    }
+
+    mutating func watched<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R> {
+        let key = Key(kind: memory.kinds.number(of: type), namespace: namespace, name: name)
+        note(.watched(key))
+        guard memory.look(at: key) else {
+            isWaiting = true
+            return .unknown
         }
+        return Self.shown(memory.sights[key]?.shelf.held[ObjectName(key)])
     }
 
     mutating func objects<R: Resource>(
@@ -62,14 +68,8 @@ struct PassReader: Reader {
             return .unknown
         case .absent?: return .absent(confirmed: true)
         case .present(let object, let stamp)?:
-            // The cache may have heard more of this incarnation since.
-            if case .present(let cached, let now)? = memory.shelf(key.kind)?.held[
-                ObjectName(namespace: namespace, name: name)],
-                now.uid == stamp.uid, now.version.order(to: stamp.version) == .later, let cached = cached as? R
-            {
-                return .present(cached)
-            }
-            return (object as? R).map { .present($0) } ?? .unknown
+            let latest = memory.latest(of: key, object, stamp)
+            return (latest as? R).map { .present($0) } ?? .unknown
         }
     }
 
@@ -83,18 +83,10 @@ struct PassReader: Reader {
             isWaiting = true
             return .unknown
         }
-        let held = memory.shelf(kind)?.held
         return .present(
             objects.compactMap { object in
-                // The cache may have heard more of this incarnation since.
-                let stamp = Stamp(object)
-                let name = ObjectName(namespace: namespace, name: object.metadata.name)
-                if case .present(let cached, let now)? = held?[name], now.uid == stamp.uid,
-                    now.version.order(to: stamp.version) == .later
-                {
-                    return cached as? R
-                }
-                return object as? R
+                let key = Key(kind: kind, namespace: namespace, name: object.metadata.name)
+                return memory.latest(of: key, object, Stamp(object)) as? R
             })
     }
 
@@ -144,6 +136,14 @@ struct PassReader: Reader {
     mutating func giveBack(to owner: inout Memory) {
         memory.subscribe(asker, to: topics)
         swap(&memory, &owner)
+    }
+
+    private static func shown<R: Resource>(_ held: Shelf.Held?) -> Observed<R> {
+        switch held {
+        case nil, .buried: .absent(confirmed: false)
+        case .unreadable: .unknown
+        case .present(let object, _): (object as? R).map { .present($0) } ?? .unknown
+        }
     }
 
     private mutating func note(_ topic: Topic) {

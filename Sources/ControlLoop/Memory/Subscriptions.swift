@@ -56,6 +56,8 @@ struct LineRequest: Hashable, Sendable {
 enum Topic: Hashable, Sendable {
     case object(Key)
     case labelled(LabelQuery)
+    /// An object that is watched by itself.
+    case watched(Key)
     /// A quorum read of an object; each reader has an answer of its own.
     case confirmed(Key)
     /// A quorum list; each reader has an answer of its own.

@@ -128,6 +128,7 @@ extension Performer {
         case .makeSecret(let recipe): "create Secret \(recipe.metadata.namespace)/\(recipe.metadata.name)"
         case .changeTemplate(let seen, _): "change the template of \(seen.ref)"
         case .scale(let seen, _, let replicas): "scale \(seen.ref) to \(replicas)"
+        case .annotate(let seen, _): "annotate \(seen.ref)"
         case .setFinalizers(let seen, _): "set the finalizers of \(seen.ref)"
         case .replaceConfigMap(let seen, _): "replace what \(seen.ref) holds"
         case .delete(let seen): "delete \(seen.ref)"

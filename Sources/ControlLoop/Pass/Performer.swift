@@ -124,6 +124,11 @@ struct Performer {
                 let patch = try Patch.scale(to: replicas, of: now, generation: generation)
                 return try await loop.client.patch(StatefulSet.self, now.ref, patch)
             }
+        case .annotate(let seen, let annotations):
+            try await change(seen) { loop, now in
+                let patch = try Patch.annotations(annotations, of: now)
+                return try await loop.client.patch(StatefulSet.self, now.ref, patch)
+            }
         case .replaceConfigMap(let seen, let manifest): try await replace(seen, by: manifest)
         case .delete(let seen): try await delete(seen)
         case .record(let entry): try await record(entry)
@@ -151,7 +156,7 @@ struct Performer {
                     // Nothing held it any more but what was just taken away.
                     memory.bury(now)
                 } else if let key = memory.kinds.key(now.ref) {
-                    memory.store(object, from: .answer, kind: key.kind)
+                    memory.wrote(object, key)
                 }
             }
         } catch let error as APIError {

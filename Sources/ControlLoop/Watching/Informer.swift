@@ -4,12 +4,20 @@ import KubeClient
 import Resources
 import Seams
 
-/// What an informer watches.
+/// What an informer watches, and which shelf it keeps.
 struct InformerScope: Sendable {
-    /// The kind's number.
-    var kind: Int
+    var place: Place
     var selector: LabelPair?
     var namespace: String?
+    /// Only the object of this name.
+    var name: String?
+
+    init(_ place: Place, selector: LabelPair? = nil, namespace: String?, name: String? = nil) {
+        self.place = place
+        self.selector = selector
+        self.namespace = namespace
+        self.name = name
+    }
 }
 
 /// Keeps one shelf of the cache in step with the API server.
@@ -37,6 +45,13 @@ struct Informer<R: Resource>: Sendable {
     }
 
     private var kindName: String { R.resourceKind.kind }
+    /// For logs: the kind, and the object if it is one alone.
+    private var fields: [String: String] {
+        guard let name = scope.name else { return ["kind": kindName] }
+        return ["kind": kindName, "object": Ref(R.resourceKind, scope.namespace ?? "", name).description]
+    }
+    /// In the names of draws: a kind's are not those of an object.
+    private var purpose: String { scope.name.map { "\(kindName) \(scope.namespace ?? "")/\($0)" } ?? kindName }
     private var selector: String? { scope.selector.map { "\($0.label)=\($0.value)" } }
 
     /// Lists until a list is taken.
@@ -47,10 +62,11 @@ struct Informer<R: Resource>: Sendable {
         while true {
             let serial = loop.update { $0.nextSerial() }
             do {
-                let result = try await loop.client.list(R.self, namespace: scope.namespace, selector: selector)
+                let result = try await loop.client.list(
+                    R.self, namespace: scope.namespace, name: scope.name, selector: selector)
                 if take(result, begunAt: serial) { return result.resourceVersion }
                 backInTime += 1
-                loop.note(.warning, LoopEvents.listWentBack, ["kind": kindName])
+                loop.note(.warning, LoopEvents.listWentBack, fields)
                 if backInTime >= Self.patience { throw LoopEnded.timeWentBack(kind: kindName) }
             } catch let error as APIError {
                 try Task.checkCancellation()
@@ -65,13 +81,18 @@ struct Informer<R: Resource>: Sendable {
         let scope = scope
         let isTaken = loop.update { memory in
             memory.replace(
-                result.items, result.undecodable, at: result.resourceVersion, begunAt: serial, kind: scope.kind)
+                result.items, result.undecodable, at: result.resourceVersion, begunAt: serial, on: scope.place)
         }
         guard isTaken else { return false }
         for object in result.undecodable { note(object) }
-        loop.note(
-            .info, LoopEvents.listed,
-            ["kind": kindName, "objects": "\(result.items.count)", "unreadable": "\(result.undecodable.count)"])
+        var fields = fields
+        fields["objects"] = "\(result.items.count)"
+        if scope.name == nil {
+            fields["unreadable"] = "\(result.undecodable.count)"
+            loop.note(.info, LoopEvents.listed, fields)
+        } else {
+            loop.note(.debug, LoopEvents.objectListed, fields)
+        }
         return true
     }
 
@@ -91,7 +112,9 @@ struct Informer<R: Resource>: Sendable {
                 try Task.checkCancellation()
                 if error.code == .expired || error.code == .lineTooLong || error.code == .undecodable {
                     // The position is too old, or an event can't be got past: only a list goes on from here.
-                    loop.note(.info, LoopEvents.watchExpired, ["kind": kindName, "reason": error.code.rawValue])
+                    loop.note(
+                        .info, LoopEvents.watchExpired,
+                        fields.merging(["reason": error.code.rawValue]) { _, new in new })
                     if error.code != .expired { try await pause(1, "watch") }
                     return
                 }
@@ -105,12 +128,13 @@ struct Informer<R: Resource>: Sendable {
     /// One watch, up to its regular end.
     private func follow(_ position: inout String) async throws {
         // Spread, so that not all watches of all kinds end at once.
-        let serverTimeout = 300 + Int(loop.entropy.below(300, for: "watch length/\(kindName)"))
+        let serverTimeout = 300 + Int(loop.entropy.below(300, for: "watch length/\(purpose)"))
         var stream = try await loop.client.watch(
-            R.self, namespace: scope.namespace, selector: selector, from: position, serverTimeout: serverTimeout)
+            R.self, namespace: scope.namespace, name: scope.name, selector: selector, from: position,
+            serverTimeout: serverTimeout)
         defer { stream.close() }
-        let (loop, kind) = (loop, scope.kind)
-        while let event = try await stream.next(unless: { seen in loop.update { $0.holds(seen, kind: kind) } }) {
+        let (loop, place) = (loop, scope.place)
+        while let event = try await stream.next(unless: { seen in loop.update { $0.holds(seen, on: place) } }) {
             hear(event)
             if !event.resourceVersion.isEmpty { position = event.resourceVersion }
         }
@@ -118,32 +142,39 @@ struct Informer<R: Resource>: Sendable {
     }
 
     private func hear(_ event: WatchEvent<R>) {
-        let kind = scope.kind
+        let place = scope.place
         switch event {
         case .added(let object), .modified(let object):
-            loop.update { $0.store(object, from: .watch, kind: kind) }
+            loop.update { $0.hear(on: place) { $0.put(object, from: .watch) } }
         case .deleted(let object):
-            loop.update { $0.remove(object, from: .watch, kind: kind) }
+            loop.update { $0.hear(on: place) { $0.remove(ObjectName(object), Stamp(object), from: .watch) } }
         case .bookmark(let version), .known(let version):
-            loop.update { $0.shelves[kind]?.advance(to: Version(version)) }
+            loop.update { memory in
+                memory.hear(on: place) { shelf in
+                    shelf.advance(to: Version(version))
+                    return nil
+                }
+            }
         case .undecodable(let object, .deleted):
             let name = ObjectName(namespace: object.ref.namespace, name: object.ref.name)
             let stamp = Stamp(uid: object.uid, version: Version(object.resourceVersion))
-            loop.update { $0.remove(name, stamp, from: .watch, kind: kind) }
+            loop.update { $0.hear(on: place) { $0.remove(name, stamp, from: .watch) } }
         case .undecodable(let object, _):
-            loop.update { $0.markUnreadable(object, kind: kind) }
+            loop.update { $0.hear(on: place) { $0.markUnreadable(object) } }
             note(object)
         }
     }
 
     private func pause(_ failures: Int, _ what: String) async throws {
-        let wait = Backoff.watch.wait(failures: failures, entropy: loop.entropy, for: "\(what) backoff/\(kindName)")
+        let wait = Backoff.watch.wait(failures: failures, entropy: loop.entropy, for: "\(what) backoff/\(purpose)")
         try await loop.time.sleep(until: loop.time.uptime.adding(wait), for: .watchReconnect)
     }
 
     private func note(_ error: APIError, _ event: String) {
         let trouble = Loop.trouble(error)
-        loop.note(.warning, event, ["kind": kindName, "reason": trouble.reason, "message": trouble.message])
+        loop.note(
+            .warning, event,
+            fields.merging(["reason": trouble.reason, "message": trouble.message]) { _, new in new })
     }
 
     private func note(_ object: UndecodableObject) {

@@ -74,6 +74,9 @@ package enum Effect: Equatable, Sendable {
     case changeTemplate(Seen, TemplateChange)
     /// JSON patch of `spec.replicas` that tests uid and generation: what its status says meanwhile is no obstacle.
     case scale(Seen, generation: Int64, to: Int)
+    /// Merge patch of a StatefulSet's annotations, whoever made it, with uid and resourceVersion: sets these, removes
+    /// those without a value. The others stay, and the map is made where there is none.
+    case annotate(Seen, [String: String?])
     /// Merge patch of `metadata.finalizers` to exactly this list, with uid and resourceVersion.
     case setFinalizers(Seen, [String])
     /// Merge patch of a ConfigMap with uid and resourceVersion: its data and its annotations are those of the manifest,

@@ -163,6 +163,16 @@ package protocol Reader {
     mutating func objects<R: Resource>(
         _ type: R.Type, _ namespace: String, labelled label: String, _ value: String
     ) -> Observed<[R]>
+    /// Whoever made it, kept up to date by a watch of this one object for as long as some key reads it; own writes show
+    /// at once. `unknown` until the server has answered once; an object that can't be decoded is `unknown` too.
+    ///
+    /// Never `absent(confirmed: true)`: the watch may be behind, and what it began with was read for whichever key asked
+    /// first, not after the object at hand was read. That an incarnation is gone is sure when its deletion was heard; that
+    /// nothing is there under its name is not. Where something follows from that, ask `confirmed` as well.
+    ///
+    /// So many objects at most are watched at once (`LoopConfiguration.watches`). The others wait for their turn in the order
+    /// in which they were asked for, and are read by quorum every half minute meanwhile.
+    mutating func watched<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R>
     /// A quorum read made after the object at hand was read in its present resourceVersion; sees strangers' objects.
     mutating func confirmed<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R>
     /// A quorum list made after the object at hand was read in its present resourceVersion, ordered by name. For what must

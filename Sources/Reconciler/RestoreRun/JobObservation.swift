@@ -70,13 +70,16 @@ package struct JobObservation: Equatable, Sendable {
             let pods = reader.confirmedObjects(Pod.self, run.namespace, labelled: Label.runUID, run.runUID)
                 .value
         else { return .unknown }
-        let working = pods.first { pod in
-            names.contains(pod.metadata.labels?[Label.job] ?? "") && !isOver(pod)
-        }
-        return working.map { pod in
+        // What a quorum list says is not said again: each of them is watched until it has ended. Its watch begins after it
+        // was seen, so what is absent there is gone.
+        for pod in pods where names.contains(pod.metadata.labels?[Label.job] ?? "") && !isOver(pod) {
+            let now = reader.watched(Pod.self, run.namespace, pod.metadata.name)
+            if now.isUnknown { return .unknown }
+            guard let found = now.value, found.metadata.uid == pod.metadata.uid, !isOver(found) else { continue }
             let words = "waiting until pod \(pod.metadata.name) of an earlier Job has ended"
             return .running(obstacle: PlanFinding(reason: "PodStillRunning", message: words), since: nil)
         }
+        return nil
     }
 
     private static func isOver(_ pod: Pod) -> Bool { ["Failed", "Succeeded"].contains(pod.status?.phase ?? "") }

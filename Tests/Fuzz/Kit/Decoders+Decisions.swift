@@ -53,6 +53,9 @@ struct BlankReader: Reader {
     mutating func objects<R: Resource>(
         _ type: R.Type, _ namespace: String, labelled label: String, _ value: String
     ) -> Observed<[R]> { isUnknown ? .unknown : .present([]) }
+    mutating func watched<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R> {
+        isUnknown ? .unknown : .absent(confirmed: false)
+    }
     mutating func confirmed<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R> {
         nothing()
     }

@@ -128,7 +128,8 @@ package final class Bearings {
         var what = route.kind.plural
         if let subresource = route.subresource { what += "/\(subresource)" }
         let verb = call.verb == "GET" && route.name == nil ? "LIST" : call.verb
-        return (CallName(verb, what), route.name ?? "")
+        // A list or watch of one object is told from those of its kind by whom it is about.
+        return (CallName(verb, what), route.name ?? route.selectedName ?? "")
     }
 
     private func subject(of object: String) -> String {

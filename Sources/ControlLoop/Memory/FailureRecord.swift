@@ -21,19 +21,29 @@ struct FailureRecord: Sendable {
     var failure: Failure
     var notBefore: Uptime
     var lastAt: Uptime
-    /// Over, and kept only to go on counting.
+    /// Over, and kept only to go on counting, and for the pauses.
     var isPast = false
+    /// Pauses that the server has asked for, by what was to be done: those of earlier failures too, since another one does
+    /// not end them.
+    var pauses: [String: Uptime] = [:]
 
     /// How long a failure that is over is remembered.
     static let memory: Milliseconds = 600_000
 
-    /// Whether a step is to wait: the same one; and, where the server has asked for a pause, also the same to a later version
-    /// of its object, since what that one becomes is no reason to call earlier.
-    func holdsBack(_ step: FailedStep, _ what: String, at now: Uptime) -> Bool {
-        guard now < notBefore else { return false }
-        if self.step == step { return true }
-        guard case .retry(after: _?) = failure.disposition else { return false }
-        return failure.effect == what
+    /// Until when a step is to wait, if it is: the same one; and, where the server has asked for a pause, also the same to a
+    /// later version of its object, since what that one becomes is no reason to call earlier.
+    func heldUntil(_ step: FailedStep, _ what: String, at now: Uptime) -> Uptime? {
+        let moments = [self.step == step ? notBefore : nil, pauses[what]]
+        return moments.compactMap { $0 }.filter { now < $0 }.max()
+    }
+
+    /// What is left of it once its step went through: the pauses that are not over.
+    func after(successAt now: Uptime) -> FailureRecord? {
+        var rest = self
+        rest.pauses = pauses.filter { now < $0.value }
+        rest.isPast = true
+        rest.notBefore = now
+        return rest.pauses.isEmpty ? nil : rest
     }
 }
 

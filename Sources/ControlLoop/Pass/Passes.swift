@@ -154,7 +154,7 @@ extension Loop {
                 return
             }
             if steps.contains(record.step) || record.failure.disposition == .conflict {
-                memory.failures[key] = nil
+                memory.failures[key] = record.after(successAt: now)
                 memory.setTimer(key, nil, wake)
             } else if record.isPast {
                 if now.since(record.lastAt) > FailureRecord.memory { memory.failures[key] = nil }
@@ -186,7 +186,11 @@ extension Loop {
             effect: what, reason: trouble.reason, message: trouble.message, disposition: trouble.disposition,
             count: count, since: since ?? clock.now)
         let wait = pause(trouble, count, performer)
-        let record = FailureRecord(step: step, failure: failure, notBefore: now.adding(wait), lastAt: now)
+        let notBefore = now.adding(wait)
+        var pauses = before?.pauses.filter { now < $0.value } ?? [:]
+        if case .retry(after: _?) = trouble.disposition { pauses[what] = notBefore }
+        let record = FailureRecord(
+            step: step, failure: failure, notBefore: notBefore, lastAt: now, pauses: pauses)
         // The behaviour may want to show it; and after a conflict it has something new to look at.
         let isAtOnce = wait == 0 || (wait > 1_000 && count == 1)
         update { memory in

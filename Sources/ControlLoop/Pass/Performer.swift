@@ -63,9 +63,7 @@ struct Performer {
     private mutating func attempt(
         _ step: FailedStep, _ what: String, _ body: (inout Performer) async throws -> Void
     ) async throws -> PassResult? {
-        if let former, former.holdsBack(step, what, at: loop.time.uptime) {
-            return .deferred(until: former.notBefore)
-        }
+        if let until = former?.heldUntil(step, what, at: loop.time.uptime) { return .deferred(until: until) }
         do {
             try await body(&self)
             succeeded.append(step)

@@ -180,7 +180,7 @@ class Tables(unittest.TestCase):
 
     def test_every_kind_has_a_table(self):
         self.assertEqual({table['kind'] for table in tables()}, set(CRDS))
-        self.assertEqual(len(CRDS), 5)
+        self.assertEqual(len(CRDS), 6)
 
     def test_cases(self):
         for table in tables():
@@ -315,12 +315,14 @@ class Shape(unittest.TestCase):
     def test_names_and_columns(self):
         short = {kind: crd['spec']['names']['shortNames'] for kind, crd in CRDS.items()}
         self.assertEqual(
-            short, {'BackupRepository': ['brepo'], 'ManagedService': ['msvc'], 'RestorePlan': ['rplan'],
+            short, {'BackupRepository': ['brepo'], 'ManagedService': ['msvc'], 'RestoreApproval': ['rappr'],
+                    'RestorePlan': ['rplan'],
                     'RestoreRun': ['rr'], 'ServiceClone': ['sclone']})
         for kind, crd in CRDS.items():
             version = crd['spec']['versions'][0]
             self.assertEqual(crd['spec']['names']['categories'], ['reprise'])
-            self.assertEqual(version['subresources'], {'status': {}})
+            has_status = 'status' in schema_of(kind)['properties']
+            self.assertEqual(version.get('subresources'), {'status': {}} if has_status else None)
             columns = version['additionalPrinterColumns']
             self.assertEqual([c['name'] for c in columns if not c.get('priority')][-1], 'Age')
             for column in columns:

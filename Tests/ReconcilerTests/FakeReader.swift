@@ -194,8 +194,11 @@ enum Story {
 
 extension FakeReader {
     /// A Job of the story's run that has ended with this result.
-    mutating func finish(_ role: JobRole, _ facts: LogFacts, ordinal: Int = 1) {
-        let name = Story.names.job(role, ordinal)
+    mutating func finish(
+        _ role: JobRole, _ facts: LogFacts, ordinal: Int = 1,
+        names: RunScope = RunScope(namespace: "staging", runUID: Story.uid)
+    ) {
+        let name = names.job(role, ordinal)
         let labels = [Label.runUID: Story.uid, Label.job: name]
         add(
             Job(

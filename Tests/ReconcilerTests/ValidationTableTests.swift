@@ -17,6 +17,10 @@ import Testing
         try check("restoreplan", cases: 40, RestorePlanSpec.self, { validate($0) }, { _, _ in [] })
     }
 
+    @Test func restoreApproval() throws {
+        try check("restoreapproval", cases: 28, RestoreApprovalSpec.self, { validate($0) }, validateChange)
+    }
+
     @Test func serviceClone() throws {
         try check("serviceclone", cases: 200, ServiceCloneSpec.self, { validate($0) }, validateChange)
     }

@@ -15,9 +15,10 @@ import Testing
     @Test func managedService() throws { try compare(ManagedService.self, fields: 45) }
     @Test func restorePlan() throws { try compare(RestorePlan.self, fields: 110) }
     @Test func restoreRun() throws { try compare(RestoreRun.self, fields: 180) }
+    @Test func restoreApproval() throws { try compare(RestoreApproval.self, fields: 8) }
     @Test func serviceClone() throws { try compare(ServiceClone.self, fields: 130) }
 
-    private func compare<Kind: CustomResource>(_ type: Kind.Type, fields: Int) throws {
+    private func compare<Kind: Resource>(_ type: Kind.Type, fields: Int) throws {
         let definition = try Definition.read(Kind.resourceKind.kind)
         let spec = try #require(definition["spec"])
         #expect(spec["group"]?.text == Kind.resourceKind.group)
@@ -57,6 +58,8 @@ import Testing
             return (node["enum"]?.items ?? []).compactMap(\.text)
         }
         #expect(try allowed("RestoreRun", ["spec", "mode"]) == RestoreMode.allCases.map(\.rawValue))
+        #expect(
+            try allowed("RestoreApproval", ["spec", "decision"]) == ApprovalDecision.allCases.map(\.rawValue))
         #expect(try allowed("ManagedService", ["spec", "engine"]) == EngineName.allCases.map(\.rawValue))
         #expect(try allowed("RestorePlan", ["spec", "mode"]) == RestoreMode.allCases.map(\.rawValue))
         for kind in ["RestorePlan", "RestoreRun", "ServiceClone"] {

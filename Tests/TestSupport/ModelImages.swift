@@ -31,6 +31,11 @@ struct ModelImages {
     /// Runs a server: restores or initialises an empty volume, serves what is on any other.
     func run(_ process: ModelKubelet.Process) {
         guard let claim = process.claim, let volume = kubelet.volumes[claim] else { return }
+        if volume.held != nil {
+            // The placeholder: PG_VERSION is there, so nothing is initialised, and no server takes it.
+            let line = "postgres: could not access the server configuration file \"postgresql.conf\"\n"
+            return kubelet.ends(process, exitCode: 2, message: nil, log: Array(line.utf8))
+        }
         if volume.cluster != nil {
             kubelet.note(process, "starts what is there")
             return serve(process, claim, after: 2_000)

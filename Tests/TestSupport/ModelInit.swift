@@ -45,7 +45,7 @@ struct ModelInit {
     }
 
     /// What the program says when the store refuses.
-    private static func code(_ refusal: String) -> String {
+    static func code(_ refusal: String) -> String {
         switch refusal {
         case "Unreachable", "BucketNotFound": "StorageUnreachable"
         case "WrongCredentials", "AccessDenied": "StorageAccessDenied"

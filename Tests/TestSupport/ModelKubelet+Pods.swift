@@ -50,6 +50,13 @@ extension ModelKubelet {
         return result
     }
 
+    /// Every ConfigMap that the pod mounts is there: without one it does not start.
+    func hasConfigMaps(_ pod: JSONValue, _ namespace: String) -> Bool {
+        pod.items("spec", "volumes").compactMap { $0.text("configMap", "name") }.allSatisfy {
+            api[ModelKey(.configMaps, namespace, $0)] != nil
+        }
+    }
+
     /// The value of a mounted or referenced Secret's key.
     func secret(_ namespace: String, _ name: String, _ key: String) -> String? {
         api[ModelKey(.secrets, namespace, name)]?.text("data", key).map(unbase64)

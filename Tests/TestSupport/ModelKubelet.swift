@@ -120,7 +120,10 @@ package final class ModelKubelet: @unchecked Sendable {
         let grace = 1_000 * (api[key]?.integer("metadata", "deletionGracePeriodSeconds") ?? 30)
         let waits = pod.isRunning && (pod.isStubborn || clientsStay && pod.answer == .accepting)
         scheduler.after(waits ? max(grace, terminationDelay) : terminationDelay, "end of \(key)") { [self] in
-            if !waits, let process = pod.process, isAlive(process) { ModelImages(self).shutDown(process) }
+            if !waits, let process = pod.process, isAlive(process) {
+                ModelImages(self).shutDown(process)
+                if pod.isOnce { ModelInPlace(self, process)?.interrupt() }
+            }
             stop(pod)
             if isLost(pod) {
                 pod.owesRemoval = true
@@ -171,6 +174,10 @@ package final class ModelKubelet: @unchecked Sendable {
         guard ModelImages.exists(image), !unpullable.contains(image) else {
             let isKnown = pod.status.items("containerStatuses").first?[path: ["state", "waiting"]] != nil
             wait(pod, name, isKnown ? "ImagePullBackOff" : "ErrImagePull", "image \(image) not found")
+            return again()
+        }
+        guard hasConfigMaps(object, key.namespace) else {
+            wait(pod, name, "ContainerCreating", "")
             return again()
         }
         guard let environment = environment(container, object, key.namespace) else {
@@ -240,6 +247,8 @@ package final class ModelKubelet: @unchecked Sendable {
     }
 
     private func write(_ process: Process, _ claim: String) {
+        // A placeholder keeps a server out, and a program that replaces data looks for servers itself.
+        if volumes[claim]?.held != nil || process.environment["REPRISE_ACTION"] != nil { return }
         let others = (volumes[claim]?.writers ?? []).filter { $0 != process.uid }
         if !others.isEmpty { violations.append("\(process.key) writes to a volume that another pod writes to") }
         volumes[claim]?.writers.insert(process.uid)

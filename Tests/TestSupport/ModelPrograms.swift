@@ -21,13 +21,15 @@ struct ModelPrograms {
                 scan(process)
             } else if job.contains("-seal-") {
                 seal(process)
+            } else if process.environment["REPRISE_ACTION"] != nil {
+                ModelInPlace(kubelet, process)?.act()
             } else {
                 backup(process)
             }
         }
     }
 
-    private func finish(_ process: ModelKubelet.Process, _ code: String, _ result: some Encodable) {
+    func finish(_ process: ModelKubelet.Process, _ code: String, _ result: some Encodable) {
         guard let json = try? JSON.encode(result), let frame = try? ResultFrame.encode(json),
             let message = try? TerminationMessage(code: code, result: json).encoded()
         else { return kubelet.ends(process, exitCode: 1, message: nil, log: []) }

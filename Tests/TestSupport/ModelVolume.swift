@@ -56,6 +56,14 @@ package struct ModelVolume: Equatable, Sendable {
     /// What an init container or the entrypoint has put there, until a server has replayed it.
     package var staged: Staged?
     package var leftOver: LeftOver?
+    /// The data, while it is being replaced: there is no `cluster` then.
+    package var held: Held?
+    /// What runs have replaced, by their UID.
+    package var kept: [String: Cluster] = [:]
+    /// The run whose data has the place of the old, if it was the last one.
+    package var swappedBy: String?
+    /// The pod whose program has the volume's lock.
+    package var lockedBy: String?
     /// UIDs of the pods that write to it now.
     package var writers: Set<String> = []
     /// The node that it is attached to, as long as a pod there uses it.
@@ -68,5 +76,5 @@ package struct ModelVolume: Equatable, Sendable {
 
     package init() {}
 
-    package var isEmpty: Bool { cluster == nil && staged == nil && leftOver == nil }
+    package var isEmpty: Bool { cluster == nil && staged == nil && leftOver == nil && held == nil }
 }

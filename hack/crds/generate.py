@@ -17,7 +17,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TYPES = ROOT / 'hack' / 'crds'
 SHARED = ['shared', 'newservice']
-KINDS = ['backuprepository', 'managedservice', 'restoreplan', 'restorerun', 'serviceclone']
+KINDS = ['backuprepository', 'managedservice', 'restoreapproval', 'restoreplan', 'restorerun', 'serviceclone']
 HEADER = '# SPDX-License-Identifier: Apache-2.0\n# Written by hack/crds/generate.py from hack/crds. Change it there.\n'
 
 
@@ -82,7 +82,7 @@ def definition(kind, shared):
                 'name': 'v1alpha1',
                 'served': True,
                 'storage': True,
-                'subresources': {'status': {}},
+                **({'subresources': {'status': {}}} if 'status' in kind else {}),
                 'additionalPrinterColumns': kind['columns'],
                 'schema': {'openAPIV3Schema': {
                     'description': kind['description'],
@@ -93,7 +93,7 @@ def definition(kind, shared):
                         'kind': {'description': 'What this object is.', 'type': 'string'},
                         'metadata': {'type': 'object'},
                         'spec': expand(kind['spec'], shared),
-                        'status': expand(kind['status'], shared),
+                        **({'status': expand(kind['status'], shared)} if 'status' in kind else {}),
                     },
                 }},
             }],

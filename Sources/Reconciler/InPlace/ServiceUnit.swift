@@ -79,8 +79,9 @@ package struct ServiceUnit: Equatable, Sendable {
         _ container: ServiceWorkload.Container
     ) -> Result<(volume: String, mount: CopiedMount), ServiceRefusal> {
         let name = workload.metadata.name
-        func refused(_ reason: String, _ message: String) -> Result<(volume: String, mount: CopiedMount), ServiceRefusal>
-        {
+        func refused(_ reason: String, _ message: String) -> Result<
+            (volume: String, mount: CopiedMount), ServiceRefusal
+        > {
             .failure(ServiceRefusal(PlanFinding(reason: reason, message: "StatefulSet \(name): \(message)")))
         }
         let templates = (workload.spec?.volumeClaimTemplates ?? []).map(\.metadata.name)

@@ -18,6 +18,13 @@ package struct Step: Equatable, Sendable {
         case serve = "Serve"
         case backup = "Backup"
         case compareSource = "CompareSource"
+        // In place:
+        case stop = "Stop"
+        case permit = "Permit"
+        case replace = "Replace"
+        case revoke = "Revoke"
+        case start = "Start"
+        case unlock = "Unlock"
     }
 
     package var name: Name
@@ -33,6 +40,8 @@ package struct Step: Equatable, Sendable {
 
     package enum Deadline: Equatable, Sendable {
         case restore, recover, verify
+        /// All three of them: a Job that does it all.
+        case whole
         case fixed(Int64)
     }
 }
@@ -46,6 +55,10 @@ package enum Action: Equatable, Sendable {
     case runJob(JobRole)
     case openService
     case awaitReady
+    case createPermit(JobRole)
+    case deletePermit(JobRole)
+    case startService
+    case unlockService
 }
 
 /// What is taken away when a run ends early.
@@ -158,9 +171,32 @@ extension Step {
         return ownArchive ? all : all.filter { $0.name != .backup }
     }
 
+    /// The steps that replace the data of a service. Until the Job has swapped the data it puts the old data back when it
+    /// fails, and so does a run that ends.
+    package static let inPlace = [
+        Step(
+            name: .stop, phase: .restore, action: .stopService, writesTarget: true, undo: nil, deadline: .fixed(900)),
+        Step(
+            name: .permit, phase: .restore, action: .createPermit(.replace), writesTarget: false, undo: nil,
+            deadline: .fixed(300)),
+        Step(
+            name: .replace, phase: .restore, action: .runJob(.replace), writesTarget: true, undo: nil,
+            deadline: .whole),
+        Step(
+            name: .revoke, phase: .verify, action: .deletePermit(.replace), writesTarget: false, undo: nil,
+            deadline: .fixed(300)),
+        Step(
+            name: .start, phase: .verify, action: .startService, writesTarget: true, undo: nil, deadline: .fixed(300)),
+        Step(
+            name: .serve, phase: .verify, action: .awaitReady, writesTarget: false, undo: nil, deadline: .fixed(900)),
+        Step(
+            name: .unlock, phase: .verify, action: .unlockService, writesTarget: true, undo: nil,
+            deadline: .fixed(300)),
+    ]
+
     /// The steps that a stored plan names; `nil` when it names one that this version does not know.
     package static func steps(named names: [String]) -> [Step]? {
-        let known = newService(ownArchive: true)
+        let known = newService(ownArchive: true) + inPlace
         let steps = names.map { name in known.first { $0.name.rawValue == name } }
         return steps.contains { $0 == nil } ? nil : steps.compactMap { $0 }
     }

@@ -48,7 +48,7 @@ package enum RestorePlanBehavior: Behavior {
         switch look(snapshot, request, at: now) {
         case .refused(let findings): return made(PlanStatus(), findings, plan, now)
         case .missing(let finding): return waiting(finding, plan, now)
-        case .looking: return Decision()
+        case .looking, .seenInPlace: return Decision()
         case .seen(let input):
             var status = Planner.plan(input).status
             status.catalogAge = age(input, now)

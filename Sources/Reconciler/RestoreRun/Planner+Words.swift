@@ -113,6 +113,7 @@ extension Planner {
         case .serve: return "wait until it serves"
         case .backup: return "take a full base backup into its own archive"
         case .compareSource: return "compare the source's archive with how it was"
+        case .stop, .permit, .replace, .revoke, .start, .unlock: return step.name.rawValue
         }
     }
 }

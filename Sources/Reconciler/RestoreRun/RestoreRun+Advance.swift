@@ -7,6 +7,7 @@ import Resources
 extension RestoreRunBehavior {
     static func advance(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
         var draft = draft
+        if let inPlace = snapshot.inPlace { return advanceInPlace(snapshot, inPlace, draft) }
         guard let request = snapshot.request,
             let steps = Step.steps(named: (snapshot.status.plan?.steps ?? []).map(\.name))
         else {
@@ -55,6 +56,28 @@ extension RestoreRunBehavior {
         }
     }
 
+    private static func advanceInPlace(
+        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ draft: StatusDraft
+    ) -> Decision<Status> {
+        var draft = draft
+        guard let planned = snapshot.record.inPlace,
+            let steps = Step.steps(named: (snapshot.status.plan?.steps ?? []).map(\.name))
+        else {
+            draft.waiting(
+                "NeedsNewerController", "the plan names steps that this controller does not know; run the newer one")
+            return Decision(status: draft.status)
+        }
+        // Once the service was scaled down the ledger may be away without harm.
+        let isTouched = view.workload.value.map { $0.replicas != snapshot.record.originalReplicas } ?? false
+        if !isTouched, let waiting = beforeFirstWrite(snapshot, draft) {
+            guard let failure = snapshot.failure, failure.reason == "busy", view.request?.waitsWhenBusy == false else {
+                return waiting
+            }
+            return fail(snapshot, draft, PlanFinding(reason: "TargetBusy", message: failure.message))
+        }
+        return interpret(steps, InPlaceWay(snapshot: snapshot, view: view, planned: planned), draft)
+    }
+
     /// A repository or the ManagedService that the run works with is gone, or leads elsewhere than planned.
     ///
     /// Before the opening it is waited for when it is gone, as long as a restore may take; what leads elsewhere ends the
@@ -79,7 +102,8 @@ extension RestoreRunBehavior {
 
     /// The ledger must say `running` before the first write to the target; later it may be down without harm.
     private static func beforeFirstWrite(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status>? {
-        guard (snapshot.record.completedSteps ?? []).isEmpty, snapshot.record.claimUID == nil else { return nil }
+        guard (snapshot.record.completedSteps ?? []).isEmpty, snapshot.isInPlace || snapshot.record.claimUID == nil
+        else { return nil }
         if case .present(.run(let row)) = snapshot.ledger, row.status == LedgerWords.state(.running) { return nil }
         var draft = draft
         draft.waiting("WaitingForLedger", "nothing is written before the ledger says that this run is under way")
@@ -151,8 +175,16 @@ extension RestoreRunBehavior {
         case .restore: return seconds(wanted?.restore) ?? 6 * 3_600
         case .recover: return seconds(wanted?.recover) ?? 6 * 3_600
         case .verify: return seconds(wanted?.verify) ?? 1_800
+        case .whole: return wholeDeadline(snapshot)
         case .fixed(let seconds): return seconds
         }
+    }
+
+    /// Of a Job that fetches, replays and verifies, and of what it takes to start and end it.
+    static func wholeDeadline(_ snapshot: RestoreRunSnapshot) -> Int64 {
+        let wanted = snapshot.run.spec?.deadlines
+        return (seconds(wanted?.restore) ?? 6 * 3_600) + (seconds(wanted?.recover) ?? 6 * 3_600)
+            + (seconds(wanted?.verify) ?? 1_800) + 900
     }
 
     static func seconds(_ text: String?) -> Int64? { text.flatMap { Durations.seconds($0) } }

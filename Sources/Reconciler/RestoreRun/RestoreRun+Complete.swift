@@ -30,6 +30,7 @@ extension RestoreRunBehavior {
         case .serve: break
         case .backup: backup(&draft, warning, snapshot)
         case .compareSource: compared(&draft, warning, snapshot)
+        case .stop, .permit, .replace, .revoke, .start, .unlock: break
         }
     }
 

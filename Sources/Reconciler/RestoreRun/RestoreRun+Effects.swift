@@ -18,7 +18,7 @@ extension RestoreRunBehavior {
             // Kept passwords are the source's: the user brings the Secret, and a drawn one would only be wrong.
             let secret: [Effect] = world.request.rotatesPasswords ? [.makeSecret(service.credentials)] : []
             return secret + headless + [.create(.statefulSet(service.quarantined))]
-        case .awaitPromotion, .awaitReady:
+        case .awaitPromotion, .awaitReady, .createPermit, .deletePermit, .startService, .unlockService:
             return []
         case .stopService:
             guard let statefulSet = snapshot.statefulSet.value else { return [] }
@@ -78,7 +78,8 @@ extension RestoreRunBehavior {
         case .runJob(let role):
             if case .running(let obstacle, _) = snapshot.jobs[role]?.state { return obstacle }
             return nil
-        case .createClaim, .createService, .stopService, .openService:
+        case .createClaim, .createService, .stopService, .openService, .createPermit, .deletePermit, .startService,
+            .unlockService:
             return nil
         }
     }

@@ -16,6 +16,7 @@ extension RestoreRunBehavior {
         case .serve: serving(snapshot, world)
         case .backup: backedUp(snapshot, world)
         case .compareSource: compared(snapshot)
+        case .stop, .permit, .replace, .revoke, .start, .unlock: .looking
         }
     }
 

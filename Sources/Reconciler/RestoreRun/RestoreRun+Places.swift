@@ -81,7 +81,7 @@ extension RestoreRunBehavior {
         return .found(access, path: path, own)
     }
 
-    private static func outside(_ source: RunRequest.Source, _ access: RepositoryAccess) -> PlanFinding {
+    static func outside(_ source: RunRequest.Source, _ access: RepositoryAccess) -> PlanFinding {
         var uri = ""
         if case .location(let location) = source.place { uri = "s3://\(location.bucket)/\(location.archive)" }
         return PlanFinding(

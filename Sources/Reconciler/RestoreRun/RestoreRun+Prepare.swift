@@ -12,11 +12,17 @@ extension RestoreRunBehavior {
 
     static func prepare(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
         var draft = draft
-        guard let request = snapshot.request else {
+        let view: WorldView
+        if let inPlace = snapshot.inPlace, let request = inPlace.request {
+            if snapshot.status.plan != nil { return startInPlace(snapshot, inPlace, request, draft) }
+            view = lookInPlace(snapshot, inPlace, request, at: draft.now)
+        } else if let request = snapshot.request {
+            if snapshot.status.plan != nil { return start(snapshot, draft) }
+            view = lookAtWorld(snapshot, request, at: draft.now)
+        } else {
             return refuse(snapshot, draft, snapshot.findings)
         }
-        if snapshot.status.plan != nil { return start(snapshot, draft) }
-        switch lookAtWorld(snapshot, request, at: draft.now) {
+        switch view {
         case .refused(let findings): return refuse(snapshot, draft, findings)
         case .missing(let finding):
             if draft.now >= prepareEnds(snapshot, draft) { return refuse(snapshot, draft, [finding]) }
@@ -33,8 +39,8 @@ extension RestoreRunBehavior {
             if let obstacle { draft.waiting(obstacle.reason, obstacle.message) }
             noteFailure(&draft, snapshot)
             return waiting(snapshot, draft, effects)
-        case .seen(let world):
-            return plan(snapshot, draft, world)
+        case .seen(let world): return plan(snapshot, draft, world)
+        case .seenInPlace(let world): return planInPlace(snapshot, draft, world)
         }
     }
 
@@ -75,7 +81,7 @@ extension RestoreRunBehavior {
         return moments.filter { $0 > draft.now }.min().map { .at($0) } ?? .onChange
     }
 
-    private static func waiting(
+    static func waiting(
         _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ effects: [Effect]
     ) -> Decision<Status> {
         withRecord(
@@ -83,7 +89,7 @@ extension RestoreRunBehavior {
     }
 
     /// Refuses a run before anything is made. All findings are named; the first one is the reason.
-    private static func refuse(
+    static func refuse(
         _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ findings: [PlanFinding]
     ) -> Decision<Status> {
         var draft = draft
@@ -122,22 +128,34 @@ extension RestoreRunBehavior {
         return withRecord(Decision(status: draft.status), snapshot, draft.status)
     }
 
-    /// The point of no return. This pass commits the facts and does nothing else: a cancel in between is a conflict.
     private static func start(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
+        if let waiting = withoutRow(snapshot, draft) { return waiting }
+        return begin(
+            snapshot, draft, .provision, "from here on the run writes to the new service", "creating the new service")
+    }
+
+    /// Nothing starts before the ledger has the run.
+    static func withoutRow(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status>? {
+        guard draft.status.conditions?.isTrue(RunCondition.recorded) != true else { return nil }
         var draft = draft
-        guard draft.status.conditions?.isTrue(RunCondition.recorded) == true else {
-            let message = draft.status.conditions?.condition(RunCondition.recorded)?.message ?? ""
-            draft.waiting("WaitingForLedger", "planned; nothing starts before the ledger has its row: \(message)")
-            noteFailure(&draft, snapshot)
-            return withRecord(Decision(status: draft.status), snapshot, draft.status)
-        }
+        let message = draft.status.conditions?.condition(RunCondition.recorded)?.message ?? ""
+        draft.waiting("WaitingForLedger", "planned; nothing starts before the ledger has its row: \(message)")
+        noteFailure(&draft, snapshot)
+        return withRecord(Decision(status: draft.status), snapshot, draft.status)
+    }
+
+    /// The point of no return. This pass commits the facts and does nothing else: a cancel in between is a conflict.
+    static func begin(
+        _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ phase: RunPhase, _ consequence: String,
+        _ words: String
+    ) -> Decision<Status> {
+        var draft = draft
         draft.status.state = Open(.running)
-        draft.status.phase = Open(.provision)
+        draft.status.phase = Open(phase)
         draft.status.startedAt = draft.now.wholeSecond
         draft.record.stepStartedAt = draft.now.wholeSecond
-        draft.set(
-            RunCondition.pointOfNoReturn, .yes, "Started", "from here on the run writes to the new service")
-        draft.working("Starting", "creating the new service")
+        draft.set(RunCondition.pointOfNoReturn, .yes, "Started", consequence)
+        draft.working("Starting", words)
         // The ledger must say `running` before the first write; `advance` waits for that.
         return withRecord(Decision(status: draft.status), snapshot, draft.status)
     }
@@ -150,6 +168,7 @@ enum WorldView {
     case missing(PlanFinding)
     case looking(String, [Effect], PlanFinding?)
     case seen(PlanInput)
+    case seenInPlace(InPlaceInput)
 }
 
 extension RestoreRunBehavior {

@@ -118,7 +118,7 @@ extension RestoreRunBehavior {
         entry.originService = spec?.source?.service?.name
         entry.targetKind = StatefulSet.resourceKind.kind
         entry.targetUID = status.restore?.targetUID
-        entry.targetServiceName = spec?.target?.newService?.name
+        entry.targetServiceName = spec?.target?.newService?.name ?? spec?.target?.service?.name
         entry.recoveryTarget = spec?.recoveryTarget
         entry.parameterOverrides = withoutValues(spec?.target?.newService)
         entry.plan = status.plan
@@ -129,6 +129,7 @@ extension RestoreRunBehavior {
         entry.resumeToken = status.restore
         entry.attempt = status.attempt ?? 1
         entry.requestedBy = status.requestedBy?.name
+        entry.approvedBy = status.approvedBy
         entry.bytesTotal = status.restore?.pinnedBackup?.bytes
         entry.bytesRestored = status.restore?.sealed?.dataBytes
         entry.verification = status.verification
@@ -167,7 +168,19 @@ extension RestoreRunBehavior {
                 operation: operation, attempt: entry.attempt, actor: entry.requestedBy, detail: detail, at: at)
         }
         var rows = [row(.accepted, nil, created)]
+        if let approver = status.approvedBy {
+            let approved = status.conditions?.condition(RunCondition.approved)?.lastTransitionTime ?? created
+            rows.append(
+                AuditEntry(
+                    operation: .approved, attempt: entry.attempt, actor: approver, detail: entry.planHash, at: approved)
+            )
+        }
         if let started = status.startedAt { rows.append(row(.started, entry.planHash, started)) }
+        if status.restore?.inPlace?.isUndone == true,
+            let undone = status.conditions?.condition(RunCondition.rolledBack)?.lastTransitionTime
+        {
+            rows.append(row(.rolledBack, "the old data is in its place", undone))
+        }
         guard let finished = status.finishedAt, let state = status.state?.known else { return rows }
         let reason = status.conditions?.condition(RunCondition.finished)?.reason
         switch state {

@@ -94,12 +94,15 @@ extension RestoreRunBehavior {
         if reason.hasPrefix("no recovery target specified") {
             return PlanFinding(
                 reason: "TargetIgnored",
-                message: "recovery went on to the archive's end, and not to \(Planner.words(world.request.recovery, isInclusive: world.request.isInclusive)): image "
+                message:
+                    "recovery went on to the archive's end, and not to \(Planner.words(world.request.recovery, isInclusive: world.request.isInclusive)): image "
                     + "\(world.request.image) does not honour \(world.request.profile.cloneTargetTime)")
         }
         return PlanFinding(
             reason: "TargetNotReached",
-            message: "recovery stopped at \"\(reason.prefix(120))\", and not at \(Planner.words(world.request.recovery, isInclusive: world.request.isInclusive))")
+            message:
+                "recovery stopped at \"\(reason.prefix(120))\", and not at \(Planner.words(world.request.recovery, isInclusive: world.request.isInclusive))"
+        )
     }
 
     /// PostgreSQL takes a segment that could not be fetched for the archive's end, and promotes without a word: so where

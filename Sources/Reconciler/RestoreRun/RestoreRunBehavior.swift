@@ -32,7 +32,9 @@ package enum RestoreRunBehavior: Behavior {
         var draft = StatusDraft(snapshot, at: now)
         if snapshot.state == nil { begin(&draft, snapshot) }
         noteRecorded(&draft, snapshot)
-        if snapshot.record.ending != nil { return cleanUp(snapshot, draft) }
+        if snapshot.record.ending != nil {
+            return snapshot.inPlace.map { cleanUpInPlace(snapshot, $0, draft) } ?? cleanUp(snapshot, draft)
+        }
         if let ending = requestedEnding(snapshot) {
             if ending.state.known == .cancelled, draft.status.cancelRequestedAt == nil {
                 draft.status.cancelRequestedAt = now.wholeSecond
@@ -48,7 +50,7 @@ package enum RestoreRunBehavior: Behavior {
         draft.status.state = Open(.pending)
         draft.status.phase = Open(.prepare)
         draft.status.attempt = 1
-        draft.status.destructive = false
+        draft.status.destructive = run.spec?.target?.service != nil
         draft.record.specDigest = snapshot.specDigest
         draft.record.serviceName = run.spec?.target?.newService?.name
         // Without an admission policy nobody vouches for a name: what is shown is said to be unverified.
@@ -99,7 +101,9 @@ package enum RestoreRunBehavior: Behavior {
             ? "the service was opened already and is kept"
             : mayHaveBeenOpen(snapshot)
                 ? "its StatefulSet is gone, so nobody can tell whether it had been opened; the data is kept" : nil
-        guard snapshot.state == .running, kept == nil else {
+        // A run that waits for nothing but its turn may hold the lock already.
+        let isLocked = snapshot.inPlace?.lock.map { $0.runUID == snapshot.run.metadata.uid } ?? false
+        guard snapshot.state == .running || isLocked, kept == nil else {
             if let kept { draft.set(RunCondition.cleanedUp, .no, "Kept", kept) }
             draft.finish(
                 ending.state.known ?? .failed, ending.reason, ending.message + (kept.map { "; \($0)" } ?? ""))

@@ -19,6 +19,8 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     /// What is wrong with the repositories' specs, if that was looked at already.
     private(set) var sourceFindings: [Finding]?
     private(set) var archiveFindings: [Finding]?
+    /// The same for a run that works in place.
+    package var inPlace: InPlaceView?
     package var sourceService: Observed<ManagedService>
     package var sourceRepository: Observed<BackupRepository>
     package var archiveRepository: Observed<BackupRepository>
@@ -68,6 +70,7 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
         self.ledger = .unknown
         self.spool = .unknown
         self.findings = []
+        self.inPlace = nil
         self.sourceService = .unknown
         self.sourceRepository = .unknown
         self.archiveRepository = .unknown
@@ -92,6 +95,12 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package var madeNames: ServiceNames? {
         let name = record.serviceName ?? request?.serviceName
         return name.map { ServiceNames(service: $0, runUID: run.metadata.uid ?? "") }
+    }
+
+    /// It replaces the data of a service. Goes by the record: a spec may have been edited.
+    package var isInPlace: Bool {
+        record.inPlace != nil
+            || (settings.offersInPlace && record.serviceName == nil && run.spec?.target?.service != nil)
     }
 
     package func isDone(_ step: Step.Name) -> Bool {
@@ -163,6 +172,10 @@ extension RestoreRunBehavior {
                 ConfigMap.self, snapshot.settings.controllerNamespace, spoolName(runUID: uid))
         }
         if isTerminal { return snapshot }
+        if snapshot.isInPlace {
+            observeInPlace(&snapshot, through: &reader)
+            return snapshot
+        }
         snapshot.understand(through: &reader)
         if snapshot.record.ending != nil {
             if let names = snapshot.madeNames { observeWhatIsToBeRemoved(names, &snapshot, &reader) }

@@ -20,6 +20,7 @@ package enum RunCondition {
     package static let cloneEnvRemoved = "CloneEnvRemoved"
     package static let freshBackup = "FreshBackup"
     package static let sourceUntouched = "SourceUntouched"
+    package static let rolledBack = "RolledBack"
     package static let cleanedUp = "CleanedUp"
     package static let finished = "Finished"
     package static let succeeded = "Succeeded"

@@ -102,6 +102,7 @@ struct NewServiceWay: Way {
         case .serve: "waiting for the service"
         case .backup: "taking a full base backup"
         case .compareSource: "comparing the source's archive with how it was"
+        case .stop, .permit, .replace, .revoke, .start, .unlock: step.name.rawValue
         }
     }
 

@@ -87,7 +87,7 @@ struct Workplace {
                 deadlineSeconds: RestoreRunBehavior.seconds(snapshot.run.spec?.deadlines?.restore) ?? 6 * 3_600))
     }
 
-    private static func settings(_ moment: RecoveryRequest.Moment) -> (kind: String, target: String) {
+    static func settings(_ moment: RecoveryRequest.Moment) -> (kind: String, target: String) {
         switch moment {
         case .latest: ("latest", "")
         case .backupEnd: ("immediate", "")

@@ -28,4 +28,10 @@ package enum Durations {
         }
         return digits == 0 && !text.isEmpty ? total : nil
     }
+
+    /// As people write it: `26h`, `1h30m`, `45s`.
+    package static func text(_ seconds: Int64) -> String {
+        let parts = [(seconds / 3_600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")].filter { $0.0 != 0 }
+        return parts.isEmpty ? "0s" : parts.map { "\($0.0)\($0.1)" }.joined()
+    }
 }

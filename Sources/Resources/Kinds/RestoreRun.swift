@@ -99,6 +99,11 @@ package struct RestoreRunSpec: Codable, Equatable, Sendable {
     package struct RunVerification: Codable, Equatable, Sendable {
         package var checks: [String]?
         package var amcheck: Bool?
+
+        package init(checks: [String]?, amcheck: Bool?) {
+            self.checks = checks
+            self.amcheck = amcheck
+        }
     }
 }
 
@@ -113,6 +118,8 @@ package struct RestoreRunStatus: Codable, Equatable, Sendable {
     package var ledgerID: String?
     package var destructive: Bool?
     package var requestedBy: Requester?
+    /// Who said yes to the plan, if that was asked for.
+    package var approvedBy: String?
     package var plan: PlanStatus?
     package var progress: RestoreProgress?
     package var restore: RestoreRecord?
@@ -139,6 +146,12 @@ package struct RestoreRunStatus: Codable, Equatable, Sendable {
         package var name: String
         package var passed: Bool
         package var milliseconds: Int64?
+
+        package init(name: String, passed: Bool, milliseconds: Int64?) {
+            self.name = name
+            self.passed = passed
+            self.milliseconds = milliseconds
+        }
     }
 }
 
@@ -174,11 +187,47 @@ package struct RestoreRecord: Codable, Equatable, Sendable {
     package var archiveURI: String?
     package var source: SourceFingerprint?
     package var sealed: SealRecord?
+    /// What a run that works in place works on.
+    package var inPlace: InPlaceRecord?
     package var freshBackup: String?
     /// Set when the run is going to end without success: what it started is taken away first.
     package var ending: Ending?
 
     package init() {}
+}
+
+/// The service that a run works on in place, as planned, and what became of it so far.
+package struct InPlaceRecord: Codable, Equatable, Sendable {
+    /// The StatefulSet's name.
+    package var workload: String
+    package var pod: String
+    package var claim: String
+    package var image: String
+    /// As the ManagedService said, or else PG_VERSION.
+    package var major: Int?
+    /// The data comes from another service.
+    package var isCrossService: Bool?
+    /// The run whose replaced data is put back.
+    package var rollbackUID: String?
+    /// When the service's pod was seen to be gone.
+    package var stoppedAt: Timestamp?
+    /// A Job that works on the volume was asked for: from here on the volume is asked before anything is believed of it.
+    package var isBegun: Bool?
+    /// The new data has its name.
+    package var isSwapped: Bool?
+    /// The old data was put back, or never moved.
+    package var isUndone: Bool?
+    /// How often somebody else scaled the service up meanwhile.
+    package var scaledUp: Int?
+    /// Until when the replaced data is kept.
+    package var keptUntil: Timestamp?
+
+    package init(workload: String, pod: String, claim: String, image: String) {
+        self.workload = workload
+        self.pod = pod
+        self.claim = claim
+        self.image = image
+    }
 }
 
 /// The base backup that the first plan chose.

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Resources
+
+// In place, ending early: valid data back first, then the service, then the lock.
+
+extension RestoreRunBehavior {
+    /// Fences what may still work on the volume (permit, Job, pods), has the old data put back, starts the service again
+    /// and takes the lock off: in this order, each once the one before was seen done.
+    static func cleanUpInPlace(
+        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ draft: StatusDraft
+    ) -> Decision<Status> {
+        guard let ending = snapshot.record.ending, let planned = snapshot.record.inPlace else { return Decision() }
+        let way = InPlaceWay(snapshot: snapshot, view: view, planned: planned)
+        if way.isLooking { return Decision() }
+        var draft = draft
+        let next = Recovery(snapshot: snapshot, view: view, planned: planned, way: way).next()
+        switch next {
+        case .wait(let words):
+            draft.working("CleaningUp", "\(ending.message); \(words)")
+        case .perform(let words, let effects):
+            draft.working("CleaningUp", "\(ending.message); \(words)")
+            noteFailure(&draft, snapshot)
+            return withRecord(Decision(status: draft.status, effects: effects), snapshot, draft.status)
+        case .found(let change):
+            change(&draft)
+        case .done(let type, let words):
+            draft.set(RunCondition.cleanedUp, type == nil ? .yes : .no, type ?? "Restored", words)
+            draft.finish(ending.state.known ?? .failed, ending.reason, "\(ending.message); \(words)")
+        }
+        noteFailure(&draft, snapshot)
+        return withRecord(Decision(status: draft.status), snapshot, draft.status)
+    }
+}
+
+/// Puts a service back that a run has begun to work on.
+struct Recovery {
+    let snapshot: RestoreRunSnapshot
+    let view: InPlaceView
+    let planned: InPlaceRecord
+    let way: InPlaceWay
+
+    enum Next {
+        case wait(String)
+        case perform(String, [Effect])
+        /// Something was learnt that must be written down before anything follows from it.
+        case found((inout StatusDraft) -> Void)
+        /// Nothing is left to do; a reason when that is not as it should be.
+        case done(String?, String)
+    }
+
+    private var target: ServiceWorkload? {
+        if case .found(let workload) = RestoreRunBehavior.target(snapshot, view) { workload } else { nil }
+    }
+
+    func next() -> Next {
+        if planned.isBegun == true, planned.isSwapped != true, planned.isUndone != true {
+            if let fence = fence() { return fence }
+            return undo()
+        }
+        for role in [JobRole.replace, .undo] {
+            if let permit = view.permits[role]?.value {
+                return .perform("taking the permit away", [.delete(permit.seen)])
+            }
+        }
+        if let start = start() { return start }
+        if let workload = view.workload.value, view.lock?.runUID == snapshot.run.metadata.uid {
+            return .perform("taking the lock off", [.annotate(workload.seen, TargetLock.none)])
+        }
+        return .done(nil, words)
+    }
+
+    private var words: String {
+        if planned.isSwapped == true { return "the restored data is in place, and the old data is kept for rollbackOf" }
+        if planned.isBegun != true { return "the data was not touched" }
+        return "the old data is in its place"
+    }
+
+    /// Nothing of the replacement may be able to start, or be at work, before the volume is asked.
+    private func fence() -> Next? {
+        if let permit = view.permits[.replace]?.value {
+            return .perform("taking the permit away", [.delete(permit.seen)])
+        }
+        guard let job = snapshot.jobs[.replace] else { return .wait("looking for its Jobs") }
+        switch job.state {
+        case .unknown: return .wait("looking for its Jobs")
+        case .running(_, _):
+            guard let made = job.made else { return .wait("waiting until the pods of its Jobs have ended") }
+            return .perform("ending the Job that replaces the data", [.delete(made)])
+        case .absent, .foreign, .done, .exhausted: return nil
+        }
+    }
+
+    /// Has the volume say what became of the data, and puts the old back if it is held.
+    private func undo() -> Next {
+        if view.space.isUnknown { return .wait("reading the namespace") }
+        let isLeaving = view.space.value?.metadata.isDeleting ?? true
+        if isLeaving || snapshot.claim.isConfirmedAbsent {
+            let what = isLeaving ? "the namespace is being deleted" : "claim \(planned.claim) was deleted"
+            return .done("NotPossible", "the old data could not be put back: \(what)")
+        }
+        guard let observation = snapshot.jobs[.undo] else { return .wait("looking for its Jobs") }
+        switch observation.state {
+        case .unknown: return .wait("looking for its Jobs")
+        case .absent: return begin(observation.ordinal)
+        case .foreign, .exhausted:
+            return .done(
+                "NotUndone",
+                "it is not known whether the old data is in its place: look at claim \(planned.claim), directory "
+                    + ".reprise, before you start the service")
+        case .running: return .wait("putting the old data back")
+        case .done(.replace(let result)):
+            guard result.code == "OK" else {
+                return .done(
+                    "NotUndone",
+                    "the old data could not be put back (\(RestoreRunBehavior.words(result.code, result.reasons))): look at "
+                        + "claim \(planned.claim), directory .reprise, before you start the service")
+            }
+            let isSwapped = result.swapped == true
+            return .found { draft in
+                draft.record.inPlace?.isSwapped = isSwapped ? true : nil
+                draft.record.inPlace?.isUndone = isSwapped ? nil : true
+                draft.set(
+                    RunCondition.rolledBack, isSwapped ? .no : .yes, isSwapped ? "Swapped" : "PutBack",
+                    isSwapped ? "the restored data was in place already" : "the old data is in its place")
+            }
+        case .done: return .done("NotUndone", "the Job that puts the old data back left a result of another kind")
+        }
+    }
+
+    private func begin(_ ordinal: Int) -> Next {
+        guard let jobs = way.jobs else {
+            return .wait(
+                "the old data can't be put back while ManagedService \(view.request?.service ?? "") or its StatefulSet is "
+                    + "not there: put it back as it was")
+        }
+        if view.permits[.undo]?.value == nil {
+            return .perform("putting the old data back", [.create(.configMap(jobs.permit(.undo)))])
+        }
+        return .perform("putting the old data back", [.create(.job(jobs.undo(ordinal)))])
+    }
+
+    private func start() -> Next? {
+        guard let workload = target, let original = snapshot.record.originalReplicas, workload.replicas != original,
+            snapshot.state == .running
+        else { return nil }
+        // Somebody else has decided on it since, unless it is the 0 that this run has set.
+        guard workload.replicas == 0 else { return nil }
+        return .perform(
+            "starting the service again",
+            [.scale(workload.seen, generation: workload.metadata.generation ?? 0, to: original)])
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Resources
+
+// In place, planned: approval, lock, and the point of no return. Nothing is held while a run waits for its approval.
+
+extension RestoreRunBehavior {
+    static func startInPlace(
+        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ request: InPlaceRequest, _ draft: StatusDraft
+    ) -> Decision<Status> {
+        if let waiting = withoutRow(snapshot, draft) { return waiting }
+        var draft = draft
+        let workload: ServiceWorkload
+        switch target(snapshot, view) {
+        case .looking: return Decision()
+        case .lost(let finding): return fail(snapshot, draft, finding)
+        case .found(let found): workload = found
+        }
+        if let outdated = outdated(snapshot, workload) { return fail(snapshot, draft, outdated) }
+        if let waiting = awaitApproval(snapshot, view, request, &draft) { return waiting }
+        if let waiting = awaitLock(snapshot, view, request, workload, &draft) { return waiting }
+        draft.record.originalReplicas = workload.replicas
+        return begin(
+            snapshot, draft, .restore,
+            "from here on the service is stopped; until the data is swapped a cancel puts the old data back",
+            "stopping the service")
+    }
+
+    enum TargetState {
+        case looking
+        case lost(PlanFinding)
+        case found(ServiceWorkload)
+    }
+
+    /// The very StatefulSet that was planned, or what became of it.
+    static func target(_ snapshot: RestoreRunSnapshot, _ view: InPlaceView) -> TargetState {
+        let name = snapshot.record.inPlace?.workload ?? ""
+        func lost(_ reason: String, _ words: String) -> TargetState {
+            .lost(PlanFinding(reason: reason, message: "StatefulSet \(name) \(words) while the run was under way"))
+        }
+        switch view.workload {
+        case .unknown, .absent(confirmed: false): return .looking
+        case .absent(confirmed: true): return lost("TargetDeleted", "was deleted")
+        case .present(let workload):
+            guard workload.metadata.uid == snapshot.record.targetUID else {
+                return lost("TargetReplaced", "was deleted and made again by someone else")
+            }
+            return workload.isDeleting ? lost("TargetDeleted", "is being deleted") : .found(workload)
+        }
+    }
+
+    /// What the plan rests on may have changed while the run waited.
+    private static func outdated(_ snapshot: RestoreRunSnapshot, _ workload: ServiceWorkload) -> PlanFinding? {
+        func finding(_ what: String) -> PlanFinding {
+            PlanFinding(
+                reason: "PlanOutdated", message: "\(what) since the run was planned; make a new RestoreRun")
+        }
+        let planned = snapshot.record.inPlace
+        guard (0...1).contains(workload.replicas) else {
+            return finding("StatefulSet \(workload.metadata.name) was scaled to \(workload.replicas)")
+        }
+        let images = (workload.spec?.template?.spec?.containers ?? []).compactMap(\.image)
+        if let image = planned?.image, !images.contains(image) {
+            return finding("the image of StatefulSet \(workload.metadata.name) is not \(image) any more")
+        }
+        switch snapshot.claim {
+        case .absent(confirmed: true): return finding("claim \(planned?.claim ?? "") was deleted")
+        case .present(let claim) where claim.metadata.uid != snapshot.record.claimUID:
+            return finding("claim \(claim.metadata.name) was deleted and made again")
+        case .present, .absent, .unknown: return nil
+        }
+    }
+
+    // MARK: Approval
+
+    private static func awaitApproval(
+        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ request: InPlaceRequest, _ draft: inout StatusDraft
+    ) -> Decision<Status>? {
+        guard let approvals = view.approvals.value else { return Decision() }
+        let hash = draft.status.plan?.hash ?? ""
+        let state = Approval.judge(
+            approvals, planHash: hash, requester: draft.status.requestedBy?.name, at: draft.now)
+        switch state {
+        case .approved(let approver, _):
+            draft.set(RunCondition.approved, .yes, "Approved", "approved by \(approver)")
+            draft.status.approvedBy = approver
+            return nil
+        case .rejected(let approver, let reason):
+            draft.set(RunCondition.approved, .no, "Rejected", "rejected by \(approver): \(reason)")
+            return fail(
+                snapshot, draft,
+                PlanFinding(reason: "Rejected", message: "rejected by \(approver): \(reason)"))
+        case .missing(let finding):
+            let who =
+                draft.status.requestedBy?.name.map { "somebody other than \($0)" } ?? "somebody"
+            draft.set(
+                RunCondition.approved, .no, finding.reason,
+                "\(finding.message). The data of \(request.service) is going to be replaced: \(who) who may create "
+                    + "RestoreApprovals in namespace \(request.namespace) must agree, for instance with\n"
+                    + Approval.manifest(snapshot.run, planHash: hash))
+            draft.waiting(
+                finding.reason, "\(finding.message); condition Approved has the manifest of a RestoreApproval to apply")
+            return withRecord(Decision(status: draft.status), snapshot, draft.status)
+        }
+    }
+
+    // MARK: The lock
+
+    private static func awaitLock(
+        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ request: InPlaceRequest, _ workload: ServiceWorkload,
+        _ draft: inout StatusDraft
+    ) -> Decision<Status>? {
+        if let lock = view.lock {
+            if lock.runUID == request.runUID {
+                draft.set(
+                    RunCondition.locked, .yes, "Locked", "StatefulSet \(workload.metadata.name) names this run")
+                return nil
+            }
+            switch lock.isHeld(against: request.runUID, view.holder) {
+            case nil: return Decision()
+            case true?:
+                let finding = PlanFinding(
+                    reason: "TargetBusy",
+                    message: "RestoreRun \(lock.runName) works on StatefulSet \(workload.metadata.name)")
+                guard request.waitsWhenBusy else { return fail(snapshot, draft, finding) }
+                draft.set(RunCondition.locked, .no, finding.reason, finding.message)
+                draft.waiting(finding.reason, "\(finding.message); this run goes on when that one has ended")
+                return withRecord(Decision(status: draft.status), snapshot, draft.status)
+            case false?: break
+            }
+        }
+        draft.set(RunCondition.locked, .unknown, "Locking", "naming this run on StatefulSet \(workload.metadata.name)")
+        draft.working("Locking", "locking StatefulSet \(workload.metadata.name)")
+        noteFailure(&draft, snapshot)
+        let lock = TargetLock(runUID: request.runUID, runName: request.runName)
+        return withRecord(
+            Decision(status: draft.status, effects: [.annotate(workload.seen, lock.annotations)]), snapshot,
+            draft.status)
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Resources
+
+/// What a run that works in place sees beside what all runs see.
+package struct InPlaceView: Equatable, Sendable {
+    /// `nil` when the spec asks for what can't be done; what was planned can still be taken back.
+    package var request: InPlaceRequest?
+    package var service: Observed<ManagedService> = .unknown
+    package var workload: Observed<ServiceWorkload> = .unknown
+    /// The service that the source names, when it is another one.
+    package var sourceService: Observed<ManagedService> = .unknown
+    package var repository: Observed<BackupRepository> = .unknown
+    /// The run whose replaced data is to be put back.
+    package var rolledBack: Observed<RestoreRun> = .unknown
+    /// The run that the lock on the StatefulSet names.
+    package var holder: Observed<RestoreRun> = .unknown
+    package var approvals: Observed<[RestoreApproval]> = .unknown
+    package var permits: [JobRole: Observed<ConfigMap>] = [:]
+    package var space: Observed<Namespace> = .unknown
+
+    package init(_ request: InPlaceRequest?) { self.request = request }
+
+    /// The lock, as it stands on the StatefulSet.
+    package var lock: TargetLock? { workload.value.flatMap { TargetLock($0.metadata.annotations) } }
+}
+
+/// The lock on a StatefulSet: visible, no rollout, and gone with the object. It is valid only while the run that it names
+/// exists and has not ended, so it needs no expiry.
+package struct TargetLock: Equatable, Sendable {
+    /// On the StatefulSet: the UID of the run that works on it.
+    package static let annotation = "reprise.dev/run"
+    /// On the StatefulSet: that run's name.
+    package static let nameAnnotation = "reprise.dev/run-name"
+
+    package var runUID: String
+    package var runName: String
+
+    package init(runUID: String, runName: String) {
+        self.runUID = runUID
+        self.runName = runName
+    }
+
+    package init?(_ annotations: [String: String]?) {
+        guard let uid = annotations?[Self.annotation], !uid.isEmpty else { return nil }
+        self.init(runUID: uid, runName: annotations?[Self.nameAnnotation] ?? "")
+    }
+
+    package var annotations: [String: String?] { [Self.annotation: runUID, Self.nameAnnotation: runName] }
+    package static let none: [String: String?] = [annotation: nil, nameAnnotation: nil]
+
+    /// Whether another run has it, as far as its object says.
+    /// - Returns: `nil` while that is being read.
+    package func isHeld(against runUID: String, _ holder: Observed<RestoreRun>) -> Bool? {
+        if self.runUID == runUID { return false }
+        switch holder {
+        case .unknown, .absent(confirmed: false): return nil
+        case .absent(confirmed: true): return false
+        case .present(let run):
+            guard run.metadata.uid == self.runUID else { return false }
+            return !(run.status?.state?.known?.isTerminal ?? false)
+        }
+    }
+}
+
+extension RestoreRunBehavior {
+    /// Reads what a run that works in place needs at its stage.
+    static func observeInPlace(_ snapshot: inout RestoreRunSnapshot, through reader: inout some Reader) {
+        let run = snapshot.run
+        let read = InPlaceRequest.read(run)
+        snapshot.findings = read.findings
+        var view = InPlaceView(read.request)
+        let space = run.metadata.namespace ?? ""
+        let planned = snapshot.record.inPlace
+        if let name = read.request?.service { view.service = reader.object(ManagedService.self, space, name) }
+        if let name = planned?.workload ?? view.service.value?.spec?.workload?.name {
+            view.workload = watching(ServiceWorkload.self, space, name, &reader)
+        }
+        if let lock = view.lock, lock.runUID != run.metadata.uid {
+            view.holder = confirming(RestoreRun.self, space, lock.runName, &reader)
+        }
+        let isUnderWay = snapshot.state == .running || snapshot.record.ending != nil
+        if isUnderWay, let planned {
+            observeWork(planned, &view, &snapshot, &reader)
+        } else if let request = read.request {
+            observeForPlan(request, &view, &snapshot, &reader)
+        }
+        snapshot.inPlace = view
+    }
+
+    private static func observeWork(
+        _ planned: InPlaceRecord, _ view: inout InPlaceView, _ snapshot: inout RestoreRunSnapshot,
+        _ reader: inout some Reader
+    ) {
+        let run = snapshot.run
+        let space = run.metadata.namespace ?? ""
+        let scope = RunScope(namespace: space, runUID: run.metadata.uid ?? "")
+        snapshot.pod = watching(Pod.self, space, planned.pod, &reader)
+        snapshot.claim = watching(PersistentVolumeClaim.self, space, planned.claim, &reader)
+        for role in [JobRole.replace, .undo] {
+            view.permits[role] = watching(ConfigMap.self, space, scope.permit(role), &reader)
+        }
+        if snapshot.record.ending != nil {
+            snapshot.jobs[.replace] = .observe(.replace, of: scope, through: &reader)
+            if planned.isBegun == true, planned.isSwapped != true {
+                view.space = reader.confirmed(Namespace.self, "", space)
+                snapshot.jobs[.undo] = .observe(.undo, of: scope, through: &reader)
+            }
+            return
+        }
+        if let request = view.request { observeSource(request, &view, &snapshot, &reader) }
+        if snapshot.isDone(.permit), !snapshot.isDone(.replace) {
+            snapshot.jobs[.replace] = .observe(.replace, of: scope, through: &reader)
+        }
+    }
+
+    private static func observeForPlan(
+        _ request: InPlaceRequest, _ view: inout InPlaceView, _ snapshot: inout RestoreRunSnapshot,
+        _ reader: inout some Reader
+    ) {
+        guard snapshot.status.plan == nil else {
+            view.approvals = reader.objects(
+                RestoreApproval.self, request.namespace, labelled: Label.runUID, request.runUID)
+            if let planned = snapshot.record.inPlace {
+                snapshot.claim = watching(PersistentVolumeClaim.self, request.namespace, planned.claim, &reader)
+            }
+            return
+        }
+        observeSource(request, &view, &snapshot, &reader)
+        guard let service = view.service.value, let workload = view.workload.value,
+            case .success(let unit) = ServiceUnit.read(service, workload)
+        else { return }
+        snapshot.claim = watching(PersistentVolumeClaim.self, request.namespace, unit.claim, &reader)
+        snapshot.pod = watching(Pod.self, request.namespace, unit.pod, &reader)
+        snapshot.jobs[.inspect] = .observe(.inspect, of: request.scope, through: &reader)
+        if view.repository.value != nil, !request.isRollback {
+            snapshot.jobs[.scanSource] = .observe(.scanSource, of: request.scope, through: &reader)
+        }
+    }
+
+    private static func observeSource(
+        _ request: InPlaceRequest, _ view: inout InPlaceView, _ snapshot: inout RestoreRunSnapshot,
+        _ reader: inout some Reader
+    ) {
+        let space = request.namespace
+        switch request.source {
+        case .service(let name) where name != request.service:
+            view.sourceService = reader.object(ManagedService.self, space, name)
+        case .rollback(let name): view.rolledBack = confirming(RestoreRun.self, space, name, &reader)
+        case .service, .archive: break
+        }
+        if let source = view.source { view.repository = reader.object(BackupRepository.self, space, source.repository) }
+    }
+
+    /// From the watch of the one object, and by a quorum read where it is not there: absence is believed only then.
+    static func watching<R: Resource>(
+        _ type: R.Type, _ namespace: String, _ name: String, _ reader: inout some Reader
+    ) -> Observed<R> {
+        let seen = reader.watched(type, namespace, name)
+        if case .absent(confirmed: false) = seen { return reader.confirmed(type, namespace, name) }
+        return seen
+    }
+}
+
+extension InPlaceView {
+    /// Where the data is read from, or, for a rollback, the archive in which recovery looks for timelines: the service's own.
+    var source: RunRequest.Source? {
+        switch request?.source {
+        case .archive(let source): source
+        case .service(let name): Self.archive(of: name == request?.service ? service.value : sourceService.value)
+        case .rollback: Self.archive(of: service.value)
+        case nil: nil
+        }
+    }
+
+    /// The service's own archive.
+    var own: RunRequest.Source? { Self.archive(of: service.value) }
+
+    private static func archive(of service: ManagedService?) -> RunRequest.Source? {
+        guard let archive = service?.spec?.archive, let repository = archive.repository?.name, let path = archive.path
+        else { return nil }
+        return RunRequest.Source(repository: repository, path: path)
+    }
+}

@@ -2,17 +2,27 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes Swift constants of the shell programs that Jobs run: programs/<engine>/*.sh becomes
 # Sources/Reconciler/Engines/<Engine>/<Engine>Programs.swift and one extension for each program, with the prologue in
-# front. The programs stay files, so that they can be read, linted and tested as what they are; the controller needs
-# them as text.
+# front, and between them the files of programs/<engine>/lib that the program's line `# uses: NAME...` names. The
+# programs stay files, so that they can be read, linted and tested as what they are; the controller needs them as text.
 #
-#   hack/embed-programs.sh            writes the files
-#   hack/embed-programs.sh --check    fails if they are not what would be written
+#   hack/embed-programs.sh                       writes the files
+#   hack/embed-programs.sh --check               fails if they are not what would be written
+#   hack/embed-programs.sh --text ENGINE NAME    prints the whole text of one program
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 out=Sources/Reconciler/Engines
 mode=${1:-write}
-case $mode in write | --check) ;; *) echo "usage: $0 [--check]" >&2 && exit 2 ;; esac
+case $mode in write | --check | --text) ;; *) echo "usage: $0 [--check | --text ENGINE NAME]" >&2 && exit 2 ;; esac
+
+uses() { sed -n '1,3s/^# uses: *//p' "$1"; } # FILE: the names of what it wants in front of it, in their order
+
+if [ "$mode" = --text ]; then
+  folder=programs/$2 parts=()
+  for part in $(uses "$folder/$3.sh"); do parts+=("$folder/lib/$part.sh"); done
+  cat "$folder/prologue.sh" "${parts[@]}" "$folder/$3.sh"
+  exit 0
+fi
 
 banner() {
   printf '// SPDX-License-Identifier: Apache-2.0\n'
@@ -29,9 +39,11 @@ enum_of() { # ENGINE
 }
 
 extension_of() { # ENGINE FILE
-  local name=${2##*/} access='package ' front='prologue + '
+  local name=${2##*/} access='package ' front='prologue + ' part
   name=${name%.sh}
-  if [ "$name" = prologue ]; then access='' front=''; fi
+  for part in $(uses "$2"); do front+="lib${part^} + "; done
+  case $2 in */prologue.sh | */lib/*) access='' front='' ;; esac
+  case $2 in */lib/*) name=lib${name^} ;; esac
   # The end of the literal, or an interpolation in it, would be read by Swift.
   if grep -nE '"""#|\\#' "$2" >&2; then echo "$2: cannot be put between #\"\"\" and \"\"\"#" >&2 && return 1; fi
   banner "$2"
@@ -50,8 +62,10 @@ generate() { # DIRECTORY: everything, below it
     target=$1/${engine^}
     mkdir -p "$target"
     enum_of "$engine" >"$target/$(type_name "$engine").swift"
-    for file in "$folder"*.sh; do
+    for file in "$folder"*.sh "$folder"lib/*.sh; do
+      if [ ! -e "$file" ]; then continue; fi
       name=$(basename "$file" .sh)
+      case $file in */lib/*) name=lib${name^} ;; esac
       extension_of "$engine" "${file/\/\//\/}" >"$target/$(type_name "$engine")+${name^}.swift"
     done
   done

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of the Job programs stand on: a source with an archive, clones of it, and runs of a program."""
 import base64
+import contextlib
+import functools
 import gzip
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +18,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "Tests" / "EndToEnd" / "image"))
-from support import Bucket, Cluster, requirements_missing  # noqa: E402
+from support import Bucket, Cluster, requirements_missing, wait_until  # noqa: E402
 
 NEW, OLD, FOREIGN = "n3w p\"a'ss\\wörd", "source-secret", "password-of-production-app"
 PREFIX = "orders/15"
@@ -40,6 +43,22 @@ class Result:
         self.json = json.loads(plain)
         assert self.message == {"v": 1, "code": self.json["code"], "bytes": int(size), "sha256": digest}, self.message
         assert (self.exit == 0) == (self.json["code"] == "OK")
+
+
+@functools.cache
+def program_text(name):
+    """The whole text of a program, as the controller has it."""
+    return subprocess.run([REPO / "hack/embed-programs.sh", "--text", "postgres", name], check=True,
+                          capture_output=True, text=True).stdout
+
+
+def parents():
+    """Which process is whose child."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found[int(folder.name)] = int((folder / "stat").read_text().rpartition(") ")[2].split()[1])
+    return found
 
 
 def snapshot(folder):
@@ -152,7 +171,7 @@ class ProgramTest(unittest.TestCase):
         return clone
 
     def run_program(self, name, **environment):
-        text = "\n".join((REPO / "programs/postgres" / f"{part}.sh").read_text() for part in ("prologue", name))
+        text = self.text_of(name)
         message = self.scratch / "termination-log"
         message.unlink(missing_ok=True)
         variables = self.bucket.environment("clone/15") | {
@@ -164,6 +183,9 @@ class ProgramTest(unittest.TestCase):
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return lambda: self.result_of(self.process, message)
 
+    def text_of(self, name):
+        return program_text(name)
+
     def result_of(self, process, message):
         out, err = process.communicate(timeout=120)
         result = Result(subprocess.CompletedProcess([], process.returncode, out, err), message.read_text())
@@ -172,6 +194,23 @@ class ProgramTest(unittest.TestCase):
         for secret in (NEW, OLD, FOREIGN, "another-one"):
             self.assertNotIn(secret, out + json.dumps(result.json))
         return result
+
+    def kill_tree(self):
+        """Kills all processes of the program at once, as a container ends. PostgreSQL's have sessions of their own."""
+        tree, found = set(), {self.process.pid}
+        while found:  # stopped first, so that none makes another one unseen
+            for one in found:
+                with contextlib.suppress(OSError):
+                    os.kill(one, signal.SIGSTOP)
+            tree |= found
+            found = {child for child, parent in parents().items() if parent in tree} - tree
+        for one in tree:
+            with contextlib.suppress(OSError):
+                os.kill(one, signal.SIGKILL)
+        self.process.communicate(timeout=60)
+        wait_until(lambda: not any(os.path.exists(f"/proc/{one}") for one in tree), what="its processes to be gone")
+        for left in self.scratch.glob("reprise.*"):
+            shutil.rmtree(left)
 
     def seal(self, **environment):
         return self.run_program("seal", **environment)()

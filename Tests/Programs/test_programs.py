@@ -251,7 +251,7 @@ class EmbeddingTest(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_programs_are_posix_shell(self):
-        for path in (REPO / "programs/postgres").glob("*.sh"):
+        for path in (REPO / "programs/postgres").rglob("*.sh"):
             subprocess.run(["dash", "-n", path], check=True)
 
 

@@ -43,6 +43,7 @@ extension PostgresPrograms {
         #   failed-restore            rollback: the same
         #   rollback-of               rollback: the run whose pre-restore was taken
         #   wal-fetch, from-tail      the restore command, and which segments only the old data had
+        #   ready                     rollback: what of its data was archived nowhere yet
         #   facts                     of a swap: a repetition tells them again
         # Held: PGDATA is our placeholder. Swapped: PGDATA is data, and pre-restore or failed-restore is data too.
 
@@ -58,6 +59,20 @@ extension PostgresPrograms {
 
         is_swapped() { [ ! -e "$MINE/moved" ] && holds_data "$PGDATA" && holds_data "$HELD"; }
 
+        make_ready() { # NAME of a file in pg_wal
+          rm -f "$STAGING/pg_wal/archive_status/$1.done"
+          $AS touch "$STAGING/pg_wal/archive_status/$1.ready"
+        }
+
+        put_ready_back() { # what `save_ready` has saved
+          for file in "$MINE"/ready/*; do
+            name=${file##*/}
+            case $name in unfinished | '*') continue ;; esac
+            if [ ! -e "$STAGING/pg_wal/$name" ]; then second_name "$file" "$STAGING/pg_wal" || return 1; fi
+            make_ready "$name" || return 1
+          done
+        }
+
         # A rollback's data goes back to where it was taken from, as it was but for what recovery has done to it.
         give_back() {
           from=$WORKSPACES/$(cat "$MINE/rollback-of")
@@ -66,7 +81,8 @@ extension PostgresPrograms {
           if [ -e "$MINE/postgresql.auto.conf.source" ]; then
             $AS mv "$MINE/postgresql.auto.conf.source" "$STAGING/postgresql.auto.conf"
           fi
-          $AS mkdir -p "$from" && $AS mv -T "$STAGING" "$from/pre-restore" && $AS sync "$MINE" "$from" && note dropped
+          put_ready_back && $AS mkdir -p "$from" && $AS mv -T "$STAGING" "$from/pre-restore" && $AS sync "$MINE" "$from" &&
+            note dropped && rm -rf "$MINE/ready"
         }
 
         # Nothing of it has been seen by anybody. Where it is a rollback's, it is all there is of that data.

@@ -85,6 +85,22 @@ extension PostgresPrograms {
 
         # ---------------------------------------------------------------- stage
 
+        # In archive recovery PostgreSQL takes all segments for archived, whatever archive_status says, and removes them. Those
+        # of data that was in use may have been archived nowhere: they get a second name, and their first one back afterwards.
+        save_ready() {
+          $AS mkdir -p "$MINE/ready"
+          for file in "$STAGING"/pg_wal/archive_status/*.ready; do
+            name=$(basename "$file" .ready)
+            if [ ! -e "$STAGING/pg_wal/$name" ] || [ -e "$MINE/ready/$name" ]; then continue; fi
+            second_name "$STAGING/pg_wal/$name" "$MINE/ready"
+          done
+          $AS sync "$MINE/ready"
+        }
+        second_name() { # FILE DIRECTORY
+          if $AS ln "$1" "$2/" 2>/dev/null; then return 0; fi
+          $AS cp "$1" "$2/unfinished" && $AS mv "$2/unfinished" "$2/${1##*/}"
+        }
+
         stage() {
           if noted "staged-$WORDS" dropped && holds_data "$STAGING" &&
             { noted "recovered-$WORDS" dropped || [ -e "$STAGING/recovery.signal" ]; }; then
@@ -101,6 +117,7 @@ extension PostgresPrograms {
               $AS mv -T "$WORKSPACES/$REPRISE_ROLLBACK_OF/pre-restore" "$STAGING"
               $AS sync "$MINE" "$WORKSPACES/$REPRISE_ROLLBACK_OF"
             fi
+            save_ready
           else
             drop_staged
             check_space
@@ -166,6 +183,7 @@ extension PostgresPrograms {
           write_restore_command
           step recover
           start_server
+          told_at=
           while_starting
           if $RECOVERS; then note "recovered-$WORDS"; fi
         }
@@ -266,6 +284,11 @@ extension PostgresPrograms {
         # What only the old data had is archived as soon as the service runs: recovery has marked it as done, and without it
         # no later restore from an older base backup would get past it. The last, unfinished segment is on the new timeline.
         keep_tail() {
+          if [ "$ACTION" = rollback ]; then
+            step tail
+            put_ready_back
+            return 0
+          fi
           if [ ! -s "$MINE/from-tail" ]; then return 0; fi
           step tail
           size=$(control 'Bytes per WAL segment')
@@ -281,8 +304,7 @@ extension PostgresPrograms {
               $AS cp "$HELD/pg_wal/$name" "$STAGING/pg_wal/unfinished"
               $AS mv "$STAGING/pg_wal/unfinished" "$STAGING/pg_wal/$name"
             fi
-            rm -f "$STAGING/pg_wal/archive_status/$name.done"
-            $AS touch "$STAGING/pg_wal/archive_status/$name.ready"
+            make_ready "$name"
           done <"$WORK/tail"
           fact tailSegments "$(json_list <"$WORK/tail")"
         }
@@ -301,6 +323,7 @@ extension PostgresPrograms {
           fact already false
           fact_string renamed "$METHOD"
           remove_placeholder "$STAGING"
+          rm -rf "$MINE/ready"
         }
 
         already_swapped() {
@@ -309,6 +332,7 @@ extension PostgresPrograms {
           fact already true
           if ! noted swapped; then note swapped; fi
           remove_placeholder "$STAGING"
+          rm -rf "$MINE/ready"
         }
 
         """#

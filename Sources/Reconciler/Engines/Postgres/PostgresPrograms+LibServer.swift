@@ -111,15 +111,16 @@ extension PostgresPrograms {
           # comes here, in English, without statements. A synchronous standby of the source would block every commit.
           # An empty archive_command keeps segments for later, as /bin/false does, which would be tried three times at stop.
           # shellcheck disable=SC2046
-          set -- -D "$DATA" $(config_file) -c "data_directory=$DATA" -c external_pid_file= \
-            -c listen_addresses= -c "unix_socket_directories=$SOCKET" -c port=5432 \
+          set -- -D "$DATA" $(config_file) -c "data_directory=$DATA" -c listen_addresses= \
+            -c "unix_socket_directories=$SOCKET" -c port=5432 \
             -c unix_socket_permissions=0700 -c unix_socket_group= -c "hba_file=$SOCKET/hba" -c "ident_file=$SOCKET/ident" \
             -c ssl=off -c hot_standby=off -c archive_mode=on -c archive_command= \
             -c logging_collector=off -c log_destination=stderr -c lc_messages=C -c log_timezone=UTC -c log_statement=none \
             -c log_min_duration_statement=-1 -c log_duration=off -c log_min_error_statement=panic \
             -c max_logical_replication_workers=0 -c cron.launch_active_jobs=off -c synchronous_standby_names= \
             -c session_preload_libraries= -c local_preload_libraries= -c password_encryption=scram-sha-256 -c autovacuum=off
-          if ! ${RECOVERS:-false}; then set -- "$@" -c restore_command=; fi
+          # What is removed in recovery must not be overwritten: it may have another name elsewhere.
+          if ${RECOVERS:-false}; then set -- "$@" -c wal_recycle=off; else set -- "$@" -c restore_command=; fi
           if [ "$MAJOR" -ge 13 ]; then set -- "$@" -c log_min_duration_sample=-1; fi
           if [ "$MAJOR" -ge 15 ]; then set -- "$@" -c archive_library=; fi
           $AS postgres "$@" </dev/null >>"$SERVER_LOG" 2>&1 3>&- &

@@ -190,4 +190,3 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
             template: .ofJob(labels: labels, spec, deadline: deadline))
     }
 }
-extension PostgresPrograms { package static let inplace = "" }  // until it is there

@@ -22,6 +22,7 @@ class InPlaceTest(harness.ProgramTest):
 
     @classmethod
     def make_source(cls):
+        (cls.tools / "sync").symlink_to(shutil.which("true"))  # to a kill what is on disk makes no difference
         source = cls.source = Cluster(f"{cls.root}/source", cls.bucket.environment(PREFIX))
         source.initialise(OLD)
         with open(f"{source.data}/postgresql.conf", "a") as file:

@@ -16,7 +16,7 @@ from inplace_harness import ROWS, InPlaceTest, snapshot, wait_until  # noqa: E40
 from support import BIN, STEP_DOWN, Cluster  # noqa: E402
 
 
-class RestoreInPlaceTest(InPlaceTest):
+class RestoreCases:
     def test_every_target(self):
         cases = [("latest", "", 1112), ("immediate", "", 1000), ("time", self.moment, 1100), ("lsn", self.lsn, 1100),
                  ("xid", self.xid, 1100), ("name", "before 'it'", 1110)]
@@ -120,7 +120,7 @@ class RestoreInPlaceTest(InPlaceTest):
         self.assertEqual((other["run"], other["hasPreRestore"], other["hasFailedRestore"]), ("other", True, False))
 
 
-class EndsInTheOldDataTest(InPlaceTest):
+class OldDataCases:
     def test_what_ends_it(self):
         cases = [
             ("VerificationFailed", "latest", "", self.check(1, "select false")),
@@ -191,7 +191,7 @@ class EndsInTheOldDataTest(InPlaceTest):
         self.assertNotIn("postmaster.pid", before)
 
 
-class PlaceholderTest(InPlaceTest):
+class PlaceholderCases:
     def held(self, run="run-1", **environment):
         """Killed while it fetches: the placeholder is there."""
         self.start_program("restore", WALG_STAND_IN_DELAY="60", REPRISE_RUN_UID=run, **environment)
@@ -222,31 +222,20 @@ class PlaceholderTest(InPlaceTest):
 
     def test_two_pods_at_once(self):
         self.service()
-        one = self.start_program("restore", WALG_STAND_IN_DELAY="2")
-        process, first_scratch = self.process, self.scratch
+        one = self.start_program("restore", WALG_STAND_IN_DELAY="3")
+        process, scratch = self.process, self.scratch
         wait_until((self.workspace / "restore-tmp").exists, what="the first one to fetch")
         self.scratch = self.volume.with_name(self.volume.name + "-s2")
         self.scratch.mkdir()
         self.scratch.chmod(0o755)
+        busy = self.restore(REPRISE_FENCE_SECONDS="1")
+        self.assertEqual((busy["code"], "undone" in busy), ("TargetBusy", False), "it has touched nothing")
         second = self.restore(REPRISE_FENCE_SECONDS="60")
         self.assertDone(second)
         self.assertTrue(second["already"])
-        self.scratch = first_scratch
-        self.process = process
+        self.scratch, self.process = scratch, process
         self.assertDone(one().json)
         self.assertEqual(self.rows(), 1112)
-
-    def test_the_second_pod_does_not_wait_for_ever(self):
-        self.service()
-        result = self.start_program("restore", WALG_STAND_IN_DELAY="3")
-        wait_until((self.workspace / "restore-tmp").exists, what="the first one to fetch")
-        first, self.scratch = self.scratch, self.volume.with_name(self.volume.name + "-s2")
-        self.scratch.mkdir()
-        process, secret = self.process, self.secret
-        busy = self.restore(REPRISE_FENCE_SECONDS="1")
-        self.assertEqual((busy["code"], "undone" in busy), ("TargetBusy", False))
-        self.scratch, self.process, self.secret = first, process, secret
-        self.assertDone(result().json)
 
     def test_undo_where_nothing_is_held(self):
         before = self.service()
@@ -260,7 +249,7 @@ class PlaceholderTest(InPlaceTest):
         self.assertEqual(self.rows(), 1112)
 
 
-class RollbackTest(InPlaceTest):
+class RollbackCases:
     def test_the_rolled_back_service_and_its_next_restore(self):
         self.own_archive()
         self.service("killed")  # with what was never archived, that a restore to a moment before leaves out
@@ -290,6 +279,10 @@ class RollbackTest(InPlaceTest):
         result = self.restore(REPRISE_RUN_UID="run-4", REPRISE_TIMELINE=timeline, **self.check(1, ROWS, "1149"))
         self.assertDone(result)
         self.assertEqual(self.rollback(of="run-1", run="run-5")["code"], "NothingToRollBack")
+
+
+class InPlaceProgramTest(RestoreCases, OldDataCases, PlaceholderCases, RollbackCases, InPlaceTest):
+    """All of them on one source, which takes seconds to make."""
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import Seams
 
 /// Stories of ledgers that are away, of archives with traps, and of people who change their minds.
 extension Scenario {
-    static let ledgers: [Scenario] = [ledgerAway, ledgerAwayAtTheEnd]
+    static let ledgers: [Scenario] = [ledgerAway, ledgerAwayAtTheEnd, lateRefusal]
     static let requests: [Scenario] = [traps, edited, afterTheEnd, nameTaken]
 
     /// The ledger is away when a run is to begin.
@@ -19,6 +19,15 @@ extension Scenario {
         stage.when("orders-a", is: "Claim", after: 50) { $0.cancel("monday") }
     } isWrong: {
         endsEarly($0, "monday", "orders-a", "Cancelled")
+    }
+
+    /// The ledger is late, and what the run names never comes: after ten minutes it is told so.
+    static let lateRefusal = Scenario("late-and-refused", length: 720_000) { stage in
+        stage.world.ledger.setDown(true)
+        stage.at(3_000) { $0.world.ledger.setDown(false) }
+        stage.run("monday", into: "orders-a") { $0.set(["spec", "source", "archive", "repository", "name"], "nowhere") }
+    } isWrong: {
+        expect($0, "orders-a", nil, ["RepositoryNotFound"])
     }
 
     /// The ledger is away when a run ends; the controller dies, the run is deleted, and the ledger comes back.

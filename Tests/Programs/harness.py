@@ -23,6 +23,10 @@ from support import Bucket, Cluster, requirements_missing, wait_until  # noqa: E
 NEW, OLD, FOREIGN = "n3w p\"a'ss\\wörd", "source-secret", "password-of-production-app"
 PREFIX = "orders/15"
 
+# Memory, where there is enough, also for moto: on a disk most of the time would be waiting for it.
+if "TMPDIR" not in os.environ and os.path.isdir("/dev/shm") and shutil.disk_usage("/dev/shm").free > 4 << 30:
+    os.environ["TMPDIR"] = tempfile.tempdir = "/dev/shm"
+
 
 class Result:
     """What the controller gets to see of a Job: the pod's output, its termination message and its exit code."""
@@ -43,14 +47,6 @@ class Result:
         self.json = json.loads(plain)
         assert self.message == {"v": 1, "code": self.json["code"], "bytes": int(size), "sha256": digest}, self.message
         assert (self.exit == 0) == (self.json["code"] == "OK")
-
-
-def quick_folder():
-    """Memory, where there is enough: volumes are copied often, and on a disk that is most of the time."""
-    memory = Path("/dev/shm")
-    if "TMPDIR" not in os.environ and memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30:
-        return memory
-    return None
 
 
 @functools.cache
@@ -88,7 +84,7 @@ class ProgramTest(unittest.TestCase):
     def setUpClass(cls):
         if requirements_missing():
             raise unittest.SkipTest(requirements_missing())
-        cls.root = Path(tempfile.mkdtemp(prefix="rp-", dir=quick_folder()))
+        cls.root = Path(tempfile.mkdtemp(prefix="rp-"))
         os.chmod(cls.root, 0o755)
         cls.addClassCleanup(shutil.rmtree, cls.root, True)
         cls.bucket = Bucket()

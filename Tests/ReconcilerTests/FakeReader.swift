@@ -9,6 +9,8 @@ struct FakeReader: Reader {
     var objects: [Ref: any Resource] = [:]
     /// Objects of strangers: the cache does not have them; a quorum read does, and a watch of one object.
     var strangers: [Ref: any Resource] = [:]
+    /// What the cache still has, and the server has no more.
+    var gone: Set<Ref> = []
     /// Quorum lists have not been answered yet.
     var isLookingAtLists = false
     /// By pod name.
@@ -48,7 +50,7 @@ struct FakeReader: Reader {
     mutating func confirmed<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R> {
         reads += 1
         let ref = Ref(R.resourceKind, namespace, name)
-        let found = (objects[ref] ?? strangers[ref]) as? R
+        let found = gone.contains(ref) ? nil : (objects[ref] ?? strangers[ref]) as? R
         return found.map { .present($0) } ?? .absent(confirmed: true)
     }
 

@@ -189,6 +189,17 @@ struct ServiceCloneTests {
         }
     }
 
+    @Test("a cache that still has the claim is not believed when the StatefulSet is gone")
+    func lateCache() {
+        let (clone, seen) = Self.restored()
+        var reader = seen
+        reader.objects[AdvanceTests.statefulSet(replicas: 1, quarantined: false).ref] = nil
+        reader.gone = [AdvanceTests.claim().ref]
+        let decision = Self.decide(clone, &reader)
+        #expect(decision.effects.isEmpty)
+        #expect(decision.status?.conditions?.condition("Ready")?.reason == "DataMissing")
+    }
+
     @Test("data that is gone is not restored again until someone asks")
     func dataMissing() {
         var (clone, reader) = Self.restored()

@@ -88,7 +88,9 @@ extension ServiceCloneBehavior {
             snapshot.statefulSet = reader.confirmed(StatefulSet.self, space, names.statefulSet)
         }
         snapshot.claim = reader.object(PersistentVolumeClaim.self, space, names.claim)
-        if case .absent = snapshot.claim {
+        // Around a claim that is not there any more Kubernetes would make an empty one, and the image a new database: a cache
+        // that is late is not believed then.
+        if snapshot.claim.value == nil || snapshot.statefulSet.value == nil {
             snapshot.claim = reader.confirmed(PersistentVolumeClaim.self, space, names.claim)
         }
         snapshot.pod = reader.object(Pod.self, space, names.pod)

@@ -106,6 +106,15 @@ import Testing
         #expect(end.effects.contains { $0.child?.ref.name == Story.names.job(.compareSource, 1) })
     }
 
+    @Test("nor is a backup of a service that somebody has stopped")
+    func stoppedWhileBackedUp() {
+        var (run, reader) = opened()
+        reader.add(AdvanceTests.statefulSet(replicas: 0, quarantined: false))
+        reader.objects[Ref(Job.resourceKind, "staging", Story.names.job(.backup, 1))] = nil
+        AdvanceTests.advance(&run, pass(run, &reader), &reader)
+        #expect(run.status?.conditions?.condition(RunCondition.freshBackup)?.reason == "ScaledToZero")
+    }
+
     @Test("while the service is there, its backup goes on", arguments: [true, false])
     func backedUp(isAnothers: Bool) {
         var (run, reader) = opened()

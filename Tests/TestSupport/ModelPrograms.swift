@@ -140,7 +140,7 @@ struct ModelPrograms {
     /// each run.
     private func backup(_ process: ModelKubelet.Process) {
         let deadline = process.environment["REPRISE_DEADLINE_SECONDS"].flatMap { Int64($0) } ?? 600
-        backup(process, until: kubelet.scheduler.now + deadline * 1_000)
+        backup(process, until: kubelet.scheduler.now + min(deadline, 300) * 1_000)
     }
 
     private func backup(_ process: ModelKubelet.Process, until deadline: Int64) {

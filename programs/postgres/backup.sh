@@ -6,6 +6,7 @@
 # Environment, beside the prologue's
 #   PGHOST, PGPORT       where the service answers: its pod's address
 #   PGUSER               the role (REPRISE_USER, postgres)
+#   REPRISE_CONNECT_SECONDS  how long to wait until it answers (300), then ServerUnreachable
 #   REPRISE_CREDENTIALS  the directory with its `password` (/reprise/credentials)
 #   WALG_S3_PREFIX       the service's own archive as it is in the bucket: with the major version that an image appends
 #   REPRISE_BACKUP_ID    what the backup is marked with (the run's UID): a repetition finds it and takes no second one
@@ -32,6 +33,8 @@ connect() {
     # A wrong password stays wrong; a server that is still starting does not.
     if grep -q 'password authentication failed' "$TOOL_LOG"; then finish LoginRefused; fi
     check_deadline
+    # It served when this Job was made. Whoever has stopped it since, or moved it, need not be waited for here.
+    if [ $(($(date +%s) - STARTED)) -ge "${REPRISE_CONNECT_SECONDS:-300}" ]; then finish ServerUnreachable; fi
     sleep 1
   done
   fact_string systemIdentifier "$identifier"

@@ -96,6 +96,9 @@ extension RestoreRunBehavior {
         if snapshot.statefulSet.isConfirmedAbsent { return deleted("StatefulSet", name) }
         guard let found = snapshot.statefulSet.value else { return nil }
         if let made = snapshot.record.targetUID, found.metadata.uid != made { return replaced("StatefulSet", name) }
+        if found.spec?.replicas == 0 {
+            return PlanFinding(reason: "ScaledToZero", message: "StatefulSet \(name) was scaled to 0")
+        }
         return found.metadata.isDeleting ? deleted("StatefulSet", name) : nil
     }
 

@@ -109,7 +109,7 @@ struct NewServiceWay: Way {
     func outcome(_ draft: StatusDraft) -> String {
         let moment = draft.record.sealed?.recoveredTo.map { ", recovered to: \($0)" } ?? ""
         let backup = draft.status.conditions?.condition(RunCondition.freshBackup)
-        let isLost = ["TargetDeleted", "TargetReplaced"].contains(backup?.reason ?? "")
+        let isLost = ["TargetDeleted", "TargetReplaced", "ScaledToZero"].contains(backup?.reason ?? "")
         return "service \(snapshot.request?.serviceName ?? "") \(isLost ? "was opened" : "is open"); restored "
             + (draft.record.pinnedBackup?.name ?? "") + moment + (isLost ? "; \(backup?.message ?? "")" : "")
     }

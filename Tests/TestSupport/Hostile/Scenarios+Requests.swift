@@ -25,7 +25,9 @@ extension Scenario {
     static let lateRefusal = Scenario("late-and-refused", length: 720_000) { stage in
         stage.world.ledger.setDown(true)
         stage.at(3_000) { $0.world.ledger.setDown(false) }
-        stage.run("monday", into: "orders-a") { $0.set(["spec", "source", "archive", "repository", "name"], "nowhere") }
+        stage.run("monday", into: "orders-a") {
+            $0.set(["spec", "source", "archive", "repository", "name"], "nowhere")
+        }
     } isWrong: {
         expect($0, "orders-a", nil, ["RepositoryNotFound"])
     }

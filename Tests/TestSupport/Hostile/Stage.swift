@@ -31,7 +31,7 @@ package final class Stage {
         world.kubelet.replayDelay = 2_000
         world.kubelet.jobDelay = 700
         world.api.observers.append { [unowned self] change in
-            if [.runs, .clones, .statefulSets].contains(change.key.kind) { isDirty = true }
+            if [.runs, .clones, .statefulSets, .configMaps].contains(change.key.kind) { isDirty = true }
         }
         scenario.tell(self)
     }
@@ -156,6 +156,8 @@ package final class Stage {
             guard recorded?.text("status") == "True" else { return "\(key) is not recorded" }
             if !run.items("metadata", "finalizers").isEmpty { return "\(key) is held by a finalizer" }
         }
+        let spools = world.api.all(.configMaps).map(\.key.name).filter { $0.hasPrefix("reprise-spool-") }
+        if let first = spools.first { return "\(first) is not in the ledger yet" }
         for (key, clone) in world.api.all(.clones) {
             if clone[path: ["metadata", "deletionTimestamp"]] != nil { return "\(key) is being deleted" }
             let isOver = ["Ready", "Stalled"].contains { Story.condition(clone, $0)?.text("status") == "True" }

@@ -280,6 +280,26 @@ class RollbackCases:
         self.assertDone(result)
         self.assertEqual(self.rollback(of="run-1", run="run-5")["code"], "NothingToRollBack")
 
+    def test_what_a_rollback_has_replaced_comes_back_as_well(self):
+        self.own_archive()
+        self.service("killed")
+        self.assertDone(self.restore("time", self.moment))
+        service = self.served()
+        service.sql("insert into t select generate_series(1, 3)")
+        self.archived(service)
+        rows = service.sql(ROWS)
+        service.stop()
+        self.assertDone(self.rollback(run="run-2"))
+        self.archived(service := self.served())
+        service.stop()
+        served = snapshot(self.data)
+        failing = self.rollback(of="run-2", run="run-3", **self.check(1, "select false"))
+        self.assertUndone(failing, "VerificationFailed", served)
+        self.assertTrue((self.volume / ".reprise/run-2/failed-restore/global/pg_control").exists(), "kept where it was")
+        self.assertDone(self.rollback(of="run-2", run="run-4", **self.check(1, ROWS, rows)))
+        self.assertEqual(str(self.rows()), rows)
+        self.assertEqual(snapshot(self.volume / ".reprise/run-4/failed-restore"), served)
+
 
 class InPlaceProgramTest(RestoreCases, OldDataCases, PlaceholderCases, RollbackCases, InPlaceTest):
     """All of them on one source, which takes seconds to make."""

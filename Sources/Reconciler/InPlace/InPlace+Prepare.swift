@@ -143,6 +143,8 @@ extension RestoreRunBehavior {
             record.rollbackUID = origin.runUID
         }
         draft.record.inPlace = record
+        let checks = input.wantedChecks
+        draft.record.checks = checks.isEmpty ? nil : checks
         draft.record.targetUID = unit.uid
         draft.record.claimUID = snapshot.claim.value?.metadata.uid
         draft.record.originalReplicas = unit.replicas

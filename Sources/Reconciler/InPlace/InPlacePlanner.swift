@@ -70,6 +70,9 @@ package struct InPlaceInput: Equatable, Sendable {
         self.isPreview = isPreview
     }
 
+    /// Those that the run names.
+    var wantedChecks: [VerificationCheck] { checks.filter { request.checks.contains($0.name ?? "") } }
+
     /// As the ManagedService says, or else PG_VERSION.
     var major: Int? { unit.major ?? inspection.major.flatMap { Int($0) } }
 }
@@ -146,7 +149,7 @@ package enum InPlacePlanner {
         status.recoveryTarget = "as it was before RestoreRun \(origin.runName)"
         status.systemIdentifier = input.inspection.systemIdentifier
         let left = input.inspection.leftovers?.first { $0.run == origin.runUID }
-        guard left?.hasPreRestore == true else {
+        guard left?.isKept == true else {
             let refusal = PlanFinding(
                 reason: "NothingToRollBack",
                 message: "spec.rollbackOf \(origin.runName): the data that it replaced is not on claim "
@@ -233,7 +236,7 @@ package enum InPlacePlanner {
         if let then = planned.timeline, let now = seen.timeline, then != now {
             return [outdated("timeline", "\(then)", "\(now)")]
         }
-        if let uid = planned.rollbackUID, seen.leftovers?.first(where: { $0.run == uid })?.hasPreRestore != true {
+        if let uid = planned.rollbackUID, seen.leftovers?.first(where: { $0.run == uid })?.isKept != true {
             return [
                 PlanFinding(
                     reason: "NothingToRollBack",
@@ -287,7 +290,7 @@ package enum InPlacePlanner {
         let (sum, isTooMuch) = (pinned.bytes / spareShare + spareBytes).addingReportingOverflow(pinned.bytes)
         let wanted = isTooMuch ? Int64.max : sum
         guard free < wanted else { return [] }
-        let kept = (seen.leftovers ?? []).filter { $0.hasPreRestore == true }.map(\.run)
+        let kept = (seen.leftovers ?? []).filter(\.isKept).map(\.run)
         let hint =
             kept.isEmpty ? "" : "; replaced data of earlier runs is still there (\(kept.joined(separator: ", ")))"
         return [

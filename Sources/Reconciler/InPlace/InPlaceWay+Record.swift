@@ -25,12 +25,8 @@ extension InPlaceWay {
 
     /// How the checks went is shown whatever became of them.
     func noteChecks(_ draft: inout StatusDraft) {
-        guard case .done(.replace(let result)) = snapshot.jobs[.replace]?.state, let checks = result.checks else {
-            return
-        }
-        draft.status.verification = checks.map {
-            .init(name: $0.name, passed: $0.passed, milliseconds: $0.milliseconds)
-        }
+        guard case .done(.replace(let result)) = snapshot.jobs[.replace]?.state else { return }
+        Verification(result).note(&draft)
     }
 
     private func noteReplaced(_ warning: PlanFinding?, _ draft: inout StatusDraft) {
@@ -47,12 +43,10 @@ extension InPlaceWay {
             RunCondition.dataRestored, .yes, "Swapped",
             "the restored data has the place of the old; system identifier \(sealed.systemIdentifier), timeline "
                 + "\(sealed.timeline)")
-        let count = result.checks?.count ?? 0
         draft.set(
             RunCondition.verified, .yes, warning?.reason ?? "Proven",
             warning?.message
-                ?? "system identifier, timeline and base backup are those of the plan"
-                + (count > 0 ? "; \(count) checks passed" : ""))
+                ?? "system identifier, timeline and base backup are those of the plan" + Verification(result).passed)
     }
 }
 
@@ -61,29 +55,12 @@ extension InPlaceWay {
 enum InPlaceProof {
     static func judge(_ result: ReplaceResult) -> Evidence {
         guard result.code == "OK", result.swapped == true || result.already == true else {
-            let failed = (result.checks ?? []).filter { !$0.passed }.map(\.name)
-            let named = failed.isEmpty ? "" : " (\(failed.prefix(8).joined(separator: ", ")))"
             return .failed(
                 PlanFinding(
                     reason: result.code == "OK" ? "NotSwapped" : result.code,
                     message: "the data was not replaced, in step \(result.step ?? "unknown"): "
-                        + RestoreRunBehavior.words(result.code, result.reasons) + named))
+                        + RestoreRunBehavior.words(result.code, result.reasons) + Verification(result).failed))
         }
-        if result.collationMismatch == true {
-            return .done(
-                warning: PlanFinding(
-                    reason: "CollationMismatch",
-                    message:
-                        "the image's collations are of other versions than the data's: rebuild the indexes on text "
-                        + "(reindex), then alter database ... refresh collation version"))
-        }
-        if let missing = result.extensionsMissing, !missing.isEmpty {
-            return .done(
-                warning: PlanFinding(
-                    reason: "LibraryMissing",
-                    message:
-                        "the image lacks extensions that the data uses: \(missing.prefix(8).joined(separator: ", "))"))
-        }
-        return .done(warning: nil)
+        return .done(warning: Verification(result).warning)
     }
 }

@@ -163,15 +163,13 @@ struct InPlaceWay: Way {
             snapshot.record.sourceURI == access.place(path), let major = jobs.unit.major ?? plannedMajor
         else { return nil }
         let (kind, target) = Workplace.settings(request.recovery.moment)
-        let checks = (view.service.value?.spec?.protection?.verification ?? []).filter {
-            request.checks.contains($0.name ?? "")
-        }
         let isCross = planned.isCrossService ?? false
         let what = PostgresInPlaceJobs.Replacement(
             access: access, path: path, major: major, pinned: snapshot.record.pinnedBackup, targetKind: kind,
             target: target, isInclusive: request.isInclusive, timeline: snapshot.record.targetTimeline ?? "current",
             isCrossService: isCross, takesTail: !isCross && request.recovery.moment == .latest,
-            rollbackUID: planned.rollbackUID, stoppedAt: planned.stoppedAt, checks: checks, amcheck: request.amcheck,
+            rollbackUID: planned.rollbackUID, stoppedAt: planned.stoppedAt, checks: snapshot.record.checks ?? [],
+            amcheck: request.amcheck,
             credentials: view.service.value?.spec?.credentials)
         let ordinal = snapshot.jobs[.replace]?.ordinal ?? 1
         return jobs.replace(ordinal, what, deadline: RestoreRunBehavior.wholeDeadline(snapshot) - 600)

@@ -18,10 +18,13 @@ package struct PlanInput: Equatable, Sendable {
     package var now: Timestamp
     /// Why the image must not choose the base backup itself, if so: an earlier run found out.
     package var mustName: String?
+    /// What the data must pass.
+    package var checks: [VerificationCheck]
 
     package init(
         request: RunRequest, source: RepositoryAccess, sourcePath: String, sourceScan: ScanResult,
-        archive: RepositoryAccess?, archiveScan: ScanResult?, now: Timestamp, mustName: String? = nil
+        archive: RepositoryAccess?, archiveScan: ScanResult?, now: Timestamp, mustName: String? = nil,
+        checks: [VerificationCheck] = []
     ) {
         self.request = request
         self.source = source
@@ -31,6 +34,7 @@ package struct PlanInput: Equatable, Sendable {
         self.archiveScan = archiveScan
         self.now = now
         self.mustName = mustName
+        self.checks = checks
     }
 
     var asked: SourceQuestion {
@@ -222,6 +226,9 @@ package enum Planner {
         var image: String
         var archivePath: String
         var overrides: NewService
+        /// Absent where there are none, as in a preview.
+        var verification: [VerificationCheck]?
+        var amcheck: Bool?
     }
 
     private static func hash(_ input: PlanInput, _ pinned: PinnedBackup, _ status: PlanStatus) -> String {
@@ -232,7 +239,8 @@ package enum Planner {
             recoveryTarget: status.recoveryTarget ?? "", strategy: status.strategy ?? "", path: status.path ?? "",
             steps: (status.steps ?? []).map(\.name), image: request.image,
             archivePath: input.archive.flatMap { access in request.archive.map { access.uri($0.path) } } ?? "",
-            overrides: request.service)
+            overrides: request.service, verification: input.checks.isEmpty ? nil : input.checks,
+            amcheck: request.amcheck ? true : nil)
         return "v1:" + digest(of: commitments)
     }
 

@@ -46,12 +46,15 @@ extension RestoreRunBehavior {
         record.subscriptionsDisabled = result.subscriptionsDisabled
         record.rolesReset = result.rolesReset
         draft.record.sealed = record
+        let verification = Verification(result)
+        verification.note(&draft)
         draft.set(
             RunCondition.promoted, .yes, "Promoted",
             "timeline \(record.timeline), system identifier \(record.systemIdentifier)")
         draft.set(
             RunCondition.verified, .yes, warning?.reason ?? "Proven",
-            warning?.message ?? "system identifier, timeline and base backup are those of the plan")
+            warning?.message ?? "system identifier, timeline and base backup are those of the plan"
+                + verification.passed)
         draft.set(
             RunCondition.sealed, .yes, "Sealed",
             "\(record.subscriptionsDisabled ?? 0) subscriptions disabled, the source's settings set aside")

@@ -50,7 +50,9 @@ extension RestoreRunBehavior {
         case .scanSource, .scanArchive, .inspect, .recheck, .replace, .undo, .tidy: return nil
         case .seal:
             let limit = seconds(snapshot.run.spec?.deadlines?.verify) ?? 1_800
-            return world.jobs.seal(ordinal, expecting: world.pinned, after: world.service.restore, deadline: limit)
+            return world.jobs.seal(
+                ordinal, expecting: world.pinned, after: world.service.restore, checks: snapshot.record.checks ?? [],
+                deadline: limit)
         case .backup:
             guard let address = snapshot.pod.value?.status?.podIP, let access = world.service.archive,
                 let own = world.request.archive

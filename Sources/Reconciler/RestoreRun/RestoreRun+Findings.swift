@@ -86,3 +86,54 @@ extension RestoreRunBehavior {
                 "Job \(role.rawValue) gave no result that can be believed in \(JobObservation.limit) attempts: \(why)")
     }
 }
+
+/// How a verification went, as the programs tell it: the same for all ways.
+struct Verification {
+    var checks: [ReplaceResult.Check]
+    var collationMismatch: Bool
+    var extensionsMissing: [String]
+
+    init(_ result: SealResult) {
+        checks = result.checks ?? []
+        collationMismatch = result.collationMismatch ?? false
+        extensionsMissing = result.extensionsMissing ?? []
+    }
+
+    init(_ result: ReplaceResult) {
+        checks = result.checks ?? []
+        collationMismatch = result.collationMismatch ?? false
+        extensionsMissing = result.extensionsMissing ?? []
+    }
+
+    /// The names of what did not pass, to stand behind a code.
+    var failed: String {
+        let names = checks.filter { !$0.passed }.map(\.name)
+        return names.isEmpty ? "" : " (\(names.prefix(8).joined(separator: ", ")))"
+    }
+
+    var passed: String { checks.isEmpty ? "" : "; \(checks.count) checks passed" }
+
+    /// What does not keep the data from being served, and will be met by whoever uses it.
+    var warning: PlanFinding? {
+        if collationMismatch {
+            return PlanFinding(
+                reason: "CollationMismatch",
+                message:
+                    "the image's collations are of other versions than the data's: rebuild the indexes on text "
+                    + "(reindex), then alter database ... refresh collation version")
+        }
+        guard !extensionsMissing.isEmpty else { return nil }
+        return PlanFinding(
+            reason: "LibraryMissing",
+            message:
+                "the image lacks extensions that the data uses: "
+                + extensionsMissing.prefix(8).joined(separator: ", "))
+    }
+
+    func note(_ draft: inout StatusDraft) {
+        guard !checks.isEmpty else { return }
+        draft.status.verification = checks.map {
+            .init(name: $0.name, passed: $0.passed, milliseconds: $0.milliseconds)
+        }
+    }
+}

@@ -116,6 +116,7 @@ extension RestoreRunBehavior {
         draft.record.pinnedBackup = plan.pinned
         draft.record.recoveryTimeline = plan.timeline
         draft.record.targetTimeline = plan.targetTimeline
+        draft.record.checks = world.checks.isEmpty ? nil : world.checks
         draft.record.source = world.sourceScan.fingerprint
         draft.record.sourceURI = world.source.place(world.sourcePath)
         draft.record.archiveURI = world.archive.flatMap { access in world.request.archive.map { access.place($0.path) }
@@ -191,6 +192,11 @@ extension RestoreRunBehavior {
         case .not(let view): return view
         case .found(let access, let found, let own): (sourceAccess, path, archiveAccess) = (access, found, own)
         }
+        let checks: [VerificationCheck]
+        switch self.checks(snapshot, request) {
+        case .not(let view): return view
+        case .found(let found): checks = found
+        }
         if let occupied = occupied(snapshot.occupants, request) { return .refused([occupied]) }
         let jobs = PostgresJobs(request: request, settings: snapshot.settings, owner: owner(snapshot.run))
         var scans: [JobRole: ScanResult] = [:]
@@ -217,7 +223,34 @@ extension RestoreRunBehavior {
         return .seen(
             PlanInput(
                 request: request, source: sourceAccess, sourcePath: path, sourceScan: sourceScan,
-                archive: archiveAccess, archiveScan: scans[.scanArchive], now: now, mustName: mustName(snapshot)))
+                archive: archiveAccess, archiveScan: scans[.scanArchive], now: now, mustName: mustName(snapshot),
+                checks: checks))
+    }
+
+    private enum Checks {
+        case found([VerificationCheck])
+        case not(WorldView)
+    }
+
+    /// The checks that the run names, as they stand now.
+    private static func checks(_ snapshot: RestoreRunSnapshot, _ request: RunRequest) -> Checks {
+        guard !request.checks.isEmpty else { return .found([]) }
+        if request.clone != nil, snapshot.clone.isUnknown { return .not(.looking("reading the clone", [], nil)) }
+        let known =
+            (snapshot.clone.value?.spec?.verification ?? [])
+            + (snapshot.sourceService.value?.spec?.protection?.verification ?? [])
+        let found = request.checks.compactMap { name in known.first { $0.name == name } }
+        guard found.count == request.checks.count else {
+            let names = Set(found.compactMap(\.name))
+            let unknown = request.checks.filter { !names.contains($0) }.joined(separator: ", ")
+            let finding = PlanFinding(
+                reason: "InvalidSpec",
+                message: "spec.verification.checks: there is no check \(unknown) on "
+                    + (request.sourceServiceName.map { "ManagedService \($0)" }
+                        ?? "a ManagedService, because spec.source names none"))
+            return .not(.refused([finding]))
+        }
+        return .found(found)
     }
 
     /// The image fetched another base backup than the plan's in the run that this one repeats: now it is named.

@@ -29,7 +29,7 @@ extension RestoreRunBehavior {
                 PlanFinding(
                     reason: result.code,
                     message: "the restored data could not be sealed, in step \(result.step ?? "unknown"): "
-                        + words(result.code, result.reasons)))
+                        + words(result.code, result.reasons) + Verification(result).failed))
         }
         guard let identifier = result.systemIdentifier, let timeline = result.timeline else {
             return .failed(notRestored("the seal found no system identifier or timeline", world))
@@ -55,12 +55,12 @@ extension RestoreRunBehavior {
         guard world.request.recovery.moment == .latest else {
             // A target may have been missed without an error when the backup was another one.
             if let finding = other ?? missedTarget(result, world) { return .failed(finding) }
-            return .done(warning: nil)
+            return .done(warning: Verification(result).warning)
         }
         if let inherited = inheritedTarget(result) { return .failed(inherited) }
         if let gap = shortOfArchive(result, pinned) { return .failed(gap) }
         if let other, case .initContainer = world.service.restore { return .failed(other) }
-        return .done(warning: other)
+        return .done(warning: other ?? Verification(result).warning)
     }
 
     /// Recovery was told which timeline to follow: it must have ended on that one.

@@ -26,6 +26,8 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package var archiveRepository: Observed<BackupRepository>
     /// The run that this one repeats; read only to plan.
     package var retryOf: Observed<RestoreRun>
+    /// The clone that asked for the run, if checks are to be found there; read only to plan.
+    package var clone: Observed<ServiceClone>
     package var jobs: [JobRole: JobObservation]
     /// What the logs of the restoring pod's containers say; read only while it restores.
     package var lines: [RestoringContainer: Observed<LineFacts>]
@@ -75,6 +77,7 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
         self.sourceRepository = .unknown
         self.archiveRepository = .unknown
         self.retryOf = .unknown
+        self.clone = .unknown
         self.jobs = [:]
         self.lines = [:]
         self.ownJobs = .unknown
@@ -213,6 +216,9 @@ extension RestoreRunBehavior {
         guard snapshot.status.plan == nil else { return }
         let space = request.namespace
         if let name = request.retryOf { snapshot.retryOf = reader.object(RestoreRun.self, space, name) }
+        if !request.checks.isEmpty, let name = request.clone {
+            snapshot.clone = reader.object(ServiceClone.self, space, name)
+        }
         snapshot.checkRepositories(through: &reader)
         guard snapshot.sourceRepository.value != nil else { return }
         snapshot.jobs[.scanSource] = .observe(.scanSource, of: request.scope, through: &reader)

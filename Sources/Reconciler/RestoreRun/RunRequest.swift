@@ -28,6 +28,11 @@ package struct RunRequest: Equatable, Sendable {
     package var isInclusive = true
     /// The run that this one repeats, for what it found out.
     package var retryOf: String?
+    /// Names of checks that stand on the ManagedService that is the source, or on the ServiceClone that asked for the run.
+    package var checks: [String] = []
+    package var amcheck = false
+    /// That ServiceClone.
+    package var clone: String?
 
     /// An archive to read from.
     package struct Source: Equatable, Sendable {
@@ -149,6 +154,10 @@ extension RunRequest {
         request.recovery.line = line(spec.recoveryTarget?.timeline)
         request.isInclusive = spec.recoveryTarget?.inclusive ?? true
         request.retryOf = spec.retryOf?.name
+        request.checks = spec.verification?.checks ?? []
+        request.amcheck = spec.verification?.amcheck ?? false
+        let owner = run.metadata.ownerReferences?.first { $0.kind == ServiceClone.resourceKind.kind }
+        request.clone = owner?.name
         if let own = service.archive, !own.isDisabled, let repository = own.repository?.name, let path = own.path {
             request.archive = OwnArchive(repository: repository, path: path, schedule: own.schedule ?? "0 3 * * *")
         }
@@ -172,8 +181,6 @@ extension RunRequest {
         let fields: [(Bool, String)] = [
             (spec.ledger == "BestEffort", "spec.ledger: BestEffort"),
             (spec.rollbackOf != nil, "spec.rollbackOf"),
-            (spec.verification?.amcheck == true, "spec.verification.amcheck"),
-            (!(spec.verification?.checks ?? []).isEmpty, "spec.verification.checks"),
         ]
         for (isSet, field) in fields where isSet {
             findings.append(unsupported(field, "not available in this version; leave it out"))

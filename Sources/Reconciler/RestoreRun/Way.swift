@@ -84,6 +84,11 @@ struct NewServiceWay: Way {
         if let world { RestoreRunBehavior.complete(&draft, step, warning, snapshot, world) }
     }
 
+    func noteFailure(of step: Step, _ draft: inout StatusDraft) {
+        guard step.name == .seal, case .done(.seal(let result)) = snapshot.jobs[.seal]?.state else { return }
+        Verification(result).note(&draft)
+    }
+
     func phase(of step: Step) -> RunPhase {
         step.name == .restore && RestoreRunBehavior.isReplaying(snapshot) ? .recover : step.phase
     }

@@ -45,7 +45,6 @@ package enum ServiceCloneBehavior: Behavior {
     private static func unavailable(_ spec: ServiceCloneSpec?) -> [Finding] {
         let fields: [(Bool, String)] = [
             (spec?.expiresAfter != nil, "spec.expiresAfter"), (spec?.managed == true, "spec.managed"),
-            (!(spec?.verification ?? []).isEmpty, "spec.verification"),
         ]
         return fields.filter(\.0).map { _, field in
             Finding(
@@ -135,7 +134,7 @@ package enum ServiceCloneBehavior: Behavior {
         let wasRefused = snapshot.run.value?.status?.startedAt == nil && snapshot.run.value != nil
         let final = [
             "RestoreNotPerformed", "InheritedRecoveryTarget", "MajorMismatch", "Cancelled", "TargetIgnored",
-            "LibraryMissing", "ParameterTooSmall", "EncryptionKeyMissing",
+            "LibraryMissing", "ParameterTooSmall", "EncryptionKeyMissing", "VerificationFailed",
         ]
         guard attempts <= limit, !wasRefused, !final.contains(reason), !snapshot.isOpened else {
             let way =
@@ -177,6 +176,8 @@ package enum ServiceCloneBehavior: Behavior {
         spec.requestID = clone.spec?.requestID
         // What the attempt before it found out decides how this one goes about it.
         spec.retryOf = clone.status?.retryOf.map { NameReference(name: $0) }
+        let checks = (clone.spec?.verification ?? []).compactMap(\.name)
+        if !checks.isEmpty { spec.verification = .init(checks: checks, amcheck: nil) }
         let owner = OwnerReference(
             apiVersion: ServiceClone.resourceKind.apiVersion, kind: ServiceClone.resourceKind.kind,
             name: clone.metadata.name, uid: clone.metadata.uid ?? "", controller: true)

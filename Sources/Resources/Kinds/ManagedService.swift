@@ -38,6 +38,11 @@ package struct ManagedServiceSpec: Codable, Equatable, Sendable {
     package struct Protection: Codable, Equatable, Sendable {
         package var approval: [String]?
         package var verification: [VerificationCheck]?
+
+        package init(approval: [String]?, verification: [VerificationCheck]?) {
+            self.approval = approval
+            self.verification = verification
+        }
     }
 
     package struct BackupPolicy: Codable, Equatable, Sendable {

@@ -192,6 +192,8 @@ package struct RestoreRecord: Codable, Equatable, Sendable {
     package var sourceURI: String?
     package var archiveURI: String?
     package var source: SourceFingerprint?
+    /// What the data must pass, as it stood when the run was planned.
+    package var checks: [VerificationCheck]?
     package var sealed: SealRecord?
     /// What a run that works in place works on.
     package var inPlace: InPlaceRecord?

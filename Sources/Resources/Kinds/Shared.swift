@@ -180,6 +180,8 @@ package struct VerificationCheck: Codable, Equatable, Sendable {
     package var database: String?
     /// As text; `true` if it is not said.
     package var expect: String?
+
+    package init() {}
 }
 
 /// The plan as people see it: what will run, what it costs, and what speaks against it.

@@ -41,12 +41,18 @@ package struct InspectResult: Codable, Equatable, Sendable {
         package var bytes: Int64?
         /// It has the data that the run replaced.
         package var hasPreRestore: Bool?
+        /// It was a rollback, and has the data that it replaced.
+        package var hasFailedRestore: Bool?
 
-        package init(run: String, bytes: Int64?, hasPreRestore: Bool?) {
+        package init(run: String, bytes: Int64?, hasPreRestore: Bool?, hasFailedRestore: Bool? = nil) {
             self.run = run
             self.bytes = bytes
             self.hasPreRestore = hasPreRestore
+            self.hasFailedRestore = hasFailedRestore
         }
+
+        /// There is data that another run could put back.
+        package var isKept: Bool { hasPreRestore == true || hasFailedRestore == true }
     }
 }
 

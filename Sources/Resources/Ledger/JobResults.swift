@@ -125,6 +125,9 @@ package struct SealResult: Codable, Equatable, Sendable {
     package var rolesReset: Int?
     /// Names of `recovery_target*` settings that came with the backup.
     package var inheritedRecoverySettings: [String]?
+    package var collationMismatch: Bool?
+    package var extensionsMissing: [String]?
+    package var checks: [ReplaceResult.Check]?
 
     package init(attempt: String, code: String) {
         self.v = 1

@@ -91,14 +91,7 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
         set("REPRISE_CROSS_SERVICE", what.isCrossService ? "true" : "false")
         set("REPRISE_OWN_TAIL", what.takesTail ? "true" : "false")
         set("REPRISE_STOPPED_AT", what.stoppedAt.map { "\($0.microseconds / 1_000_000)" })
-        set("REPRISE_AMCHECK", what.amcheck ? "true" : "false")
-        set("REPRISE_CHECKS", "\(what.checks.count)")
-        for (index, check) in what.checks.enumerated() {
-            set("REPRISE_CHECK_\(index + 1)_NAME", check.name)
-            set("REPRISE_CHECK_\(index + 1)_QUERY", check.query)
-            set("REPRISE_CHECK_\(index + 1)_DATABASE", check.database)
-            set("REPRISE_CHECK_\(index + 1)_EXPECT", check.expect)
-        }
+        variables += PostgresJobs.variables(what.checks, amcheck: what.amcheck)
         var pod = podSpec(.replace, ordinal, variables, isReadOnly: false, deadline: deadline)
         if what.isCrossService, let secret = what.credentials?.secretName {
             pod.volumes = (pod.volumes ?? []) + [VolumeManifest(name: "reprise-credentials", secret: secret)]

@@ -42,7 +42,8 @@ package struct PostgresJobs: Sendable {
 
     /// Proves what was restored and makes it ours: private socket, same quarantine, service at 0.
     package func seal(
-        _ ordinal: Int, expecting pinned: PinnedBackup, after restore: ServiceRestore, deadline: Int64
+        _ ordinal: Int, expecting pinned: PinnedBackup, after restore: ServiceRestore, checks: [VerificationCheck],
+        deadline: Int64
     ) -> JobManifest {
         var container = serviceContainer(program: PostgresPrograms.seal)
         container.env += [
@@ -52,10 +53,28 @@ package struct PostgresJobs: Sendable {
             VariableManifest("REPRISE_ROTATE_PASSWORDS", value: request.rotatesPasswords ? "true" : "false"),
             VariableManifest("REPRISE_OWN_RECOVERY_SETTINGS", value: Self.ownSettings(restore)),
         ]
+        container.env += Self.variables(checks, amcheck: request.amcheck)
         container.volumeMounts = [dataMount(readOnly: false), credentialsMount]
         return job(
             .seal, ordinal, serviceSpec(container, volumes: [dataVolume(readOnly: false), credentialsVolume]),
             deadline: deadline + 120)
+    }
+
+    /// What the data must pass, as the library `checks` of the programs reads it.
+    static func variables(_ checks: [VerificationCheck], amcheck: Bool) -> [VariableManifest] {
+        var variables = [
+            VariableManifest("REPRISE_AMCHECK", value: amcheck ? "true" : "false"),
+            VariableManifest("REPRISE_CHECKS", value: "\(checks.count)"),
+        ]
+        for (index, check) in checks.enumerated() {
+            let words = [
+                ("NAME", check.name), ("QUERY", check.query), ("DATABASE", check.database), ("EXPECT", check.expect),
+            ]
+            for (word, value) in words {
+                if let value { variables.append(VariableManifest("REPRISE_CHECK_\(index + 1)_\(word)", value: value)) }
+            }
+        }
+        return variables
     }
 
     /// Takes a full base backup of the opened service, beside its running pod.

@@ -41,7 +41,7 @@ extension PostgresPrograms {
         #   restore-tmp               what becomes the new data
         #   pre-restore               restore: the placeholder, from the hold on the old data. It stays after the swap
         #   failed-restore            rollback: the same
-        #   rollback-of               rollback: the run whose pre-restore was taken
+        #   rollback-of               rollback: the run whose pre-restore was taken, or its failed-restore if it was a rollback
         #   wal-fetch, from-tail      the restore command, and which segments only the old data had
         #   ready                     rollback: what of its data was archived nowhere yet
         #   facts                     of a swap: a repetition tells them again
@@ -75,13 +75,14 @@ extension PostgresPrograms {
 
         # A rollback's data goes back to where it was taken from, as it was but for what recovery has done to it.
         give_back() {
-          from=$WORKSPACES/$(cat "$MINE/rollback-of")
-          if [ -e "$from/pre-restore" ]; then return 0; fi
+          kept=$(kept_by "$(cat "$MINE/rollback-of")")
+          if [ -e "$kept" ]; then return 0; fi
+          from=${kept%/*}
           rm -f "$STAGING/recovery.signal"
           if [ -e "$MINE/postgresql.auto.conf.source" ]; then
             $AS mv "$MINE/postgresql.auto.conf.source" "$STAGING/postgresql.auto.conf"
           fi
-          put_ready_back && $AS mkdir -p "$from" && $AS mv -T "$STAGING" "$from/pre-restore" && $AS sync "$MINE" "$from" &&
+          put_ready_back && $AS mkdir -p "$from" && $AS mv -T "$STAGING" "$kept" && $AS sync "$MINE" "$from" &&
             note dropped && rm -rf "$MINE/ready"
         }
 

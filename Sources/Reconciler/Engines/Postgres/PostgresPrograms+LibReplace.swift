@@ -56,7 +56,7 @@ extension PostgresPrograms {
           if has_tablespaces "$place"; then finish TablespacesUnsupported; fi
           if [ -L "$place/pg_wal" ] || is_mountpoint "$PGDATA/pg_wal"; then finish WalVolumeUnsupported; fi
           if [ -L "$PGDATA" ] || below_mounted "$PGDATA"; then finish PgdataIsMountpoint; fi
-          if [ "$ACTION" = rollback ] && ! holds_data "$WORKSPACES/$REPRISE_ROLLBACK_OF/pre-restore" &&
+          if [ "$ACTION" = rollback ] && ! holds_data "$(kept_by "$REPRISE_ROLLBACK_OF")" &&
             ! holds_data "$STAGING"; then finish NothingToRollBack; fi
           if [ "$place" = "$PGDATA" ] && somebody_started "$PGDATA"; then finish ReplicasChangedByOther; fi
           DATA=$place
@@ -114,7 +114,7 @@ extension PostgresPrograms {
             step stage
             if ! holds_data "$STAGING"; then
               rm -rf "$STAGING"
-              $AS mv -T "$WORKSPACES/$REPRISE_ROLLBACK_OF/pre-restore" "$STAGING"
+              $AS mv -T "$(kept_by "$REPRISE_ROLLBACK_OF")" "$STAGING"
               $AS sync "$MINE" "$WORKSPACES/$REPRISE_ROLLBACK_OF"
             fi
             save_ready

@@ -27,6 +27,9 @@ extension PostgresPrograms {
         METHOD=
 
         plain_name() { case $1 in '' | *[!A-Za-z0-9-]*) return 1 ;; esac }
+        kept_by() { # RUN: where its workspace keeps what it has replaced
+          if [ -e "$WORKSPACES/$1/rollback-of" ]; then echo "$WORKSPACES/$1/failed-restore"; else echo "$WORKSPACES/$1/pre-restore"; fi
+        }
         holds_data() { [ -s "$1/global/pg_control" ]; }
         is_placeholder() { [ -f "$1/held-by-reprise" ] && ! holds_data "$1"; }
         holder() { if is_placeholder "$1"; then head -n 1 "$1/held-by-reprise"; fi; }

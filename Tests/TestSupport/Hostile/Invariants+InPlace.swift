@@ -55,6 +55,9 @@ extension Invariants {
 
     /// At every instant the data is there, in its place or set aside.
     func checkUserData() {
+        // Whoever deletes the claim deletes the data.
+        guard world.api[ModelKey(.claims, Story.space, UserService.claim)]?.text("metadata", "uid") == user?.volume
+        else { return }
         for volume in userVolumes() where volume.cluster == nil && volume.held == nil {
             broken("the data of the user's service is gone")
         }

@@ -118,7 +118,7 @@ package struct Schedule {
         verdict.duration = world.scheduler.now
         verdict.recovery = world.scheduler.now - adversary.calmSince
         verdict.passes = world.passCount - before
-        if !adversary.isTouched, verdict.passes > usualPasses + Self.patientPasses {
+        if !adversary.isTouched, verdict.passes > usualPasses + scenario.morePasses + Self.patientPasses {
             verdict.violations.append(
                 "\(verdict.passes) passes after the last fault, and the whole story takes \(usualPasses)")
         }

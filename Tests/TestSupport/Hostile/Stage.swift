@@ -219,6 +219,8 @@ package struct Scenario: Sendable {
     package var targets = 1
     /// How long it takes at most when nothing goes wrong, in milliseconds.
     package var length: Int64 = 120_000
+    /// Passes that it may take more than when nothing goes wrong: who comes first decides how often the others look.
+    package var morePasses = 0
     /// Calls that it may cost when nothing goes wrong, but for the Lease's; `nil`: not asked.
     package var mostCalls: Int?
     /// Sets the scene, and says who does what when.
@@ -228,7 +230,7 @@ package struct Scenario: Sendable {
 
     package init(
         _ name: String, controllers: Int = 1, weight: Int = 1, targets: Int = 1, length: Int64 = 120_000,
-        mostCalls: Int? = nil, isSmooth: Bool = true, tell: @escaping @Sendable (Stage) -> Void,
+        mostCalls: Int? = nil, morePasses: Int = 0, isSmooth: Bool = true, tell: @escaping @Sendable (Stage) -> Void,
         isWrong: @escaping @Sendable (Stage) -> String?
     ) {
         self.name = name
@@ -237,6 +239,7 @@ package struct Scenario: Sendable {
         self.targets = targets
         self.length = length
         self.mostCalls = mostCalls
+        self.morePasses = morePasses
         self.isSmooth = isSmooth
         self.tell = tell
         self.isWrong = isWrong

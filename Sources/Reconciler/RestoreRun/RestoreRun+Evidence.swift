@@ -105,11 +105,14 @@ extension RestoreRunBehavior {
     private static func promoted(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
         let own = ownStatefulSet(snapshot, world)
         guard own.statefulSet != nil else { return own.otherwise }
-        guard let pod = snapshot.pod.value, !pod.metadata.isDeleting else {
-            return .underWay("waiting for pod \(world.request.names.pod)")
-        }
+        let live = snapshot.pod.value.flatMap { $0.metadata.isDeleting ? nil : $0 }
         // With `hot_standby=off` the server rejects connections until recovery has ended: ready means promoted.
-        if pod.isReady { return .done(warning: nil) }
+        if live?.isReady == true { return .done(warning: nil) }
+        if ScaledToZero.isSeen(snapshot) {
+            return ScaledToZero.isAgain(snapshot)
+                ? .underWay("waiting until StatefulSet \(world.request.names.statefulSet) is scaled back") : .none
+        }
+        guard let pod = live else { return .underWay("waiting for pod \(world.request.names.pod)") }
         switch RestoreTrouble.find(pod, snapshot, world) {
         case .fatal(let finding): return .failed(finding)
         case .passing(let finding): return .underWay(finding.message)

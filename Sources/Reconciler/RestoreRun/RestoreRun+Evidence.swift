@@ -89,9 +89,35 @@ extension RestoreRunBehavior {
         }
     }
 
-    /// What became of the opened service's StatefulSet, if it is not there any more. Its claim may be on its way out and
-    /// still be served: all the better to have a backup then.
+    /// What became of the opened service, if there is nothing to back up any more. Its claim may be on its way out and
+    /// still be served: all the better to have a backup then, if its pod runs already. No other one starts on it.
     static func lostService(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> PlanFinding? {
+        lostStatefulSet(snapshot, world).map {
+            PlanFinding(
+                reason: $0.reason,
+                message:
+                    "\($0.message); once it serves its claim \(world.request.names.claim) again, take one with the "
+                    + "image's tool")
+        } ?? lostData(snapshot, world)
+    }
+
+    private static func lostData(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> PlanFinding? {
+        let names = world.request.names
+        let isStarted =
+            switch snapshot.jobs[.backup]?.state {
+            case .absent, nil: false
+            case .running(let obstacle, _): obstacle == nil
+            default: true
+            }
+        guard !isStarted, case .failed(let lost)? = lostClaim(snapshot, world) else { return nil }
+        return PlanFinding(
+            reason: lost.reason,
+            message:
+                "\(lost.message), and no pod can start on it any more; what pod \(names.pod) still serves is gone when "
+                + "it ends: copy it first")
+    }
+
+    private static func lostStatefulSet(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> PlanFinding? {
         let name = world.request.names.statefulSet
         if snapshot.statefulSet.isConfirmedAbsent { return deleted("StatefulSet", name) }
         guard let found = snapshot.statefulSet.value else { return nil }
@@ -176,9 +202,7 @@ extension RestoreRunBehavior {
             if case .running = snapshot.jobs[.backup]?.state { return .none }
             return .done(
                 warning: PlanFinding(
-                    reason: lost.reason,
-                    message: "no base backup of its own was taken: \(lost.message); once it serves its claim "
-                        + "\(world.request.names.claim) again, take one with the image's tool"))
+                    reason: lost.reason, message: "no base backup of its own was taken: \(lost.message)"))
         }
         return ofJob(.backup, snapshot) { facts in
             guard case .backup(let result) = facts else { return nil }

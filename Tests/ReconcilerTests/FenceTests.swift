@@ -150,6 +150,26 @@ import Testing
         #expect(backup?.message.contains("data-orders-0") == true)
     }
 
+    @Test("a backup's Job whose server has moved is made again for where it is now", arguments: [-5, 0, 5])
+    func moved(_ seconds: Int64) {
+        var (run, reader) = opened()
+        let name = Story.names.job(.backup, 1)
+        reader.add(AdvanceTests.statefulSet(replicas: 1, quarantined: false))
+        var job = Job(metadata: AdvanceTests.mine(name, uid: "job-1"), status: .init(active: 1))
+        job.metadata.creationTimestamp = Story.now
+        reader.add(job)
+        var pod = AdvanceTests.pod(ready: true)
+        pod.metadata.creationTimestamp = Story.now.adding(seconds: seconds)
+        reader.add(pod)
+        let first = pass(run, &reader)
+        let isEnded = first.effects.contains { if case .delete(let seen) = $0 { seen.uid == "job-1" } else { false } }
+        #expect(isEnded == (seconds >= 0))
+        guard isEnded else { return }
+        AdvanceTests.advance(&run, first, &reader)
+        reader.objects[job.ref] = nil
+        #expect(pass(run, &reader).effects.contains { $0.child?.ref.name == name })
+    }
+
     @Test("while the service is there, its backup goes on", arguments: [true, false])
     func backedUp(isAnothers: Bool) {
         var (run, reader) = opened()

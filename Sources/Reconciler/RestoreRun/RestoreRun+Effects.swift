@@ -27,7 +27,7 @@ extension RestoreRunBehavior {
             return scale(snapshot, to: 0)
         case .openService:
             return open(snapshot, world)
-        case .runJob(.backup) where lostService(snapshot, world) != nil:
+        case .runJob(.backup) where lostService(snapshot, world) != nil || hasMoved(snapshot):
             return snapshot.jobs[.backup]?.made.map { [.delete($0)] } ?? []
         case .runJob(let role):
             return job(role, snapshot, world).map { [.create(.job($0))] } ?? []

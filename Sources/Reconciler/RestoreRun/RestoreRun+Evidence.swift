@@ -196,6 +196,16 @@ extension RestoreRunBehavior {
         return .done(warning: nil)
     }
 
+    /// The server's pod is a later one than the Job that takes the first backup: it has another address than the Job was
+    /// given, which would wait for five minutes at the old one.
+    static func hasMoved(_ snapshot: RestoreRunSnapshot) -> Bool {
+        guard case .running(_, let made?) = snapshot.jobs[.backup]?.state,
+            let pod = snapshot.pod.value?.metadata.creationTimestamp
+        else { return false }
+        // Both in whole seconds: the Job is rather made once more than left at an address that is gone.
+        return pod >= made
+    }
+
     private static func backedUp(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
         if let lost = lostService(snapshot, world) {
             // The Job would wait for a server that does not come back: it is taken away first.
@@ -204,6 +214,7 @@ extension RestoreRunBehavior {
                 warning: PlanFinding(
                     reason: lost.reason, message: "no base backup of its own was taken: \(lost.message)"))
         }
+        if hasMoved(snapshot) { return .none }
         return ofJob(.backup, snapshot) { facts in
             guard case .backup(let result) = facts else { return nil }
             guard result.code != "OK" else { return .done(warning: nil) }

@@ -173,6 +173,13 @@ package final class Stage {
         return nil
     }
 
+    /// A repository is still being looked at.
+    package var areRepositoriesUnread: Bool {
+        world.api.all(.repositories).contains { _, repository in
+            ["Scanning", nil].contains(Story.condition(repository, "Ready")?.text("reason"))
+        }
+    }
+
     private func isServed(_ service: String) -> Bool {
         guard let set = world.api[key(.statefulSets, service)] else { return false }
         return set.integer("status", "readyReplicas") == 1

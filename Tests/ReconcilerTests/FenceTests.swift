@@ -115,6 +115,61 @@ import Testing
         #expect(run.status?.conditions?.condition(RunCondition.freshBackup)?.reason == "ScaledToZero")
     }
 
+    @Test(
+        "nor is a backup of data that somebody has deleted, unless it was begun",
+        arguments: [nil, "Pending", "Running"])
+    func deletedClaim(_ phase: String?) {
+        var (run, reader) = opened()
+        reader.add(AdvanceTests.statefulSet(replicas: 1, quarantined: false))
+        var claim = AdvanceTests.claim()
+        claim.metadata.deletionTimestamp = Story.now
+        reader.add(claim)
+        let job = Ref(Job.resourceKind, "staging", Story.names.job(.backup, 1))
+        if let phase {
+            var pod = Pod(
+                metadata: ObjectMeta(
+                    name: "backup", namespace: "staging", uid: "p-backup", resourceVersion: "9",
+                    labels: [Label.runUID: Story.uid, Label.job: job.name]),
+                status: .init(phase: phase))
+            if phase == "Pending" {
+                pod.status?.conditions = [.init(type: "PodScheduled", status: "False", reason: "Unschedulable")]
+            }
+            reader.add(pod)
+            let first = pass(run, &reader)
+            #expect(first.status?.conditions?.condition(RunCondition.freshBackup) == nil, "the Job is there still")
+            let isEnded = first.effects.contains {
+                if case .delete(let seen) = $0 { seen.uid == "job-1" } else { false }
+            }
+            #expect(isEnded == (phase == "Pending"))
+            guard isEnded else { return }
+        }
+        reader.objects[job] = nil
+        AdvanceTests.advance(&run, pass(run, &reader), &reader)
+        let backup = run.status?.conditions?.condition(RunCondition.freshBackup)
+        #expect(backup?.reason == "TargetDeleted")
+        #expect(backup?.message.contains("data-orders-0") == true)
+    }
+
+    @Test("a backup's Job whose server has moved is made again for where it is now", arguments: [-5, 0, 5])
+    func moved(_ seconds: Int64) {
+        var (run, reader) = opened()
+        let name = Story.names.job(.backup, 1)
+        reader.add(AdvanceTests.statefulSet(replicas: 1, quarantined: false))
+        var job = Job(metadata: AdvanceTests.mine(name, uid: "job-1"), status: .init(active: 1))
+        job.metadata.creationTimestamp = Story.now
+        reader.add(job)
+        var pod = AdvanceTests.pod(ready: true)
+        pod.metadata.creationTimestamp = Story.now.adding(seconds: seconds)
+        reader.add(pod)
+        let first = pass(run, &reader)
+        let isEnded = first.effects.contains { if case .delete(let seen) = $0 { seen.uid == "job-1" } else { false } }
+        #expect(isEnded == (seconds >= 0))
+        guard isEnded else { return }
+        AdvanceTests.advance(&run, first, &reader)
+        reader.objects[job.ref] = nil
+        #expect(pass(run, &reader).effects.contains { $0.child?.ref.name == name })
+    }
+
     @Test("while the service is there, its backup goes on", arguments: [true, false])
     func backedUp(isAnothers: Bool) {
         var (run, reader) = opened()

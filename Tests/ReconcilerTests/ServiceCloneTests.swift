@@ -157,6 +157,21 @@ struct ServiceCloneTests {
         #expect(Self.decide(clone, &reader).status == clone.status)
     }
 
+    @Test("a service that somebody has stopped is left so, and does not look as if it went on by itself")
+    func stopped() throws {
+        var (clone, reader) = Self.restored()
+        reader.add(AdvanceTests.statefulSet(replicas: 0, quarantined: false))
+        let decision = Self.decide(clone, &reader)
+        #expect(decision.effects.isEmpty)
+        clone.status = decision.status
+        let words = try #require(clone.status?.conditions?.condition(RunCondition.stalled))
+        #expect(words.status == "True" && words.reason == "ScaledToZero")
+        #expect(words.message.contains("kubectl -n staging scale statefulset orders --replicas=1"))
+        reader.add(AdvanceTests.statefulSet(replicas: 1, quarantined: false))
+        let back = Self.decide(clone, &reader).status
+        #expect(back?.conditions?.isTrue("Ready") == true && back?.conditions?.isTrue(RunCondition.stalled) == false)
+    }
+
     @Test("a deleted StatefulSet is made again around its data, without the clone variables")
     func madeAgain() throws {
         var (clone, reader) = Self.restored()

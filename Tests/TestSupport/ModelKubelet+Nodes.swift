@@ -9,14 +9,13 @@ extension ModelKubelet {
 
     func isLost(_ pod: ModelPod) -> Bool { pod.node.map(lostNodes.contains) ?? false }
 
-    /// The node for a pod: the one that its volumes are attached to, unless nobody hears of that.
+    /// The node for a pod: the one of the pod that it must be beside, or the one that its volumes are attached to, unless
+    /// nobody hears of that.
     func place(_ pod: ModelPod, _ mounts: [Mount]) -> String? {
         if let node = pod.node { return node }
-        if let neighbour = neighbour(pod), neighbour.map(lostNodes.contains) ?? true { return nil }
         let attached = mounts.compactMap { volumes[$0.claim]?.node }.first { !lostNodes.contains($0) }
-        guard let node = neighbour(pod) ?? attached ?? nodes.first(where: { !lostNodes.contains($0) }) else {
-            return nil
-        }
+        let open = neighbours(pod) ?? [attached].compactMap { $0 } + nodes
+        guard let node = open.first(where: { !lostNodes.contains($0) }) else { return nil }
         pod.node = node
         pod.status.set(["conditions"], .array([["type": "PodScheduled", "status": "True"]]))
         api.acting(as: "scheduler") {
@@ -28,16 +27,17 @@ extension ModelKubelet {
         return node
     }
 
-    /// The node of the pods that a pod must run beside: `nil` when it must not, and in it `nil` when there is none.
-    private func neighbour(_ pod: ModelPod) -> String?? {
-        let path = ["spec", "affinity", "podAffinity", "requiredDuringSchedulingIgnoredDuringExecution"]
-        guard let object = api[pod.key], let term = object[path: path]?.array?.first,
-            case .object(let wanted)? = term[path: ["labelSelector", "matchLabels"]]
+    /// The nodes that a required affinity to other pods leaves; `nil` where there is none.
+    private func neighbours(_ pod: ModelPod) -> [String]? {
+        let path = ["affinity", "podAffinity", "requiredDuringSchedulingIgnoredDuringExecution"]
+        guard let term = api[pod.key]?["spec"]?[path: path]?.array?.first,
+            let wanted = term[path: ["labelSelector", "matchLabels"]]?.texts
         else { return nil }
-        let others = api.all(.pods, in: pod.key.namespace).filter { _, other in
-            wanted.members.allSatisfy { other.text("metadata", "labels", $0.key) == $0.value.string }
-        }
-        return .some(others.compactMap { $0.object.text("spec", "nodeName") }.first)
+        return pods.values.filter { other in
+            guard other !== pod, other.key.namespace == pod.key.namespace, !other.isOver else { return false }
+            let labels = api[other.key]?[path: ["metadata", "labels"]]?.texts ?? [:]
+            return wanted.allSatisfy { labels[$0.key] == $0.value }
+        }.sorted { $0.key < $1.key }.compactMap(\.node)
     }
 
     /// ReadWriteOnce is per node: two pods on one node have it at once, a pod on another waits.

@@ -212,7 +212,11 @@ struct InPlaceWay: Way {
                         + "put it back as it was planned, or cancel the run")
             }
             return nil
-        case .serve: return snapshot.pod.value.flatMap(PodObstacle.find)
+        case .serve:
+            if originalReplicas > 0, view.workload.value?.replicas == 0 {
+                return ScaledToZero.onceOpen(planned.workload, in: scope.namespace)
+            }
+            return snapshot.pod.value.flatMap(PodObstacle.find)
         default: return nil
         }
     }

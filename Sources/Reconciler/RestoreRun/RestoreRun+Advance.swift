@@ -125,9 +125,11 @@ extension RestoreRunBehavior {
         if isRecovering, draft.record.recoverStartedAt == nil {
             draft.record.recoverStartedAt = draft.now.wholeSecond
         }
-        let limit = deadline(of: step, in: isRecovering ? .recover : phase, snapshot)
         let begun = isRecovering ? draft.record.recoverStartedAt : draft.record.stepStartedAt
-        let ends = (begun ?? draft.now).adding(seconds: limit)
+        let whole = StepTerm(
+            since: begun ?? draft.now, limit: deadline(of: step, in: isRecovering ? .recover : phase, snapshot))
+        let term = way.term(of: step).flatMap { $0.ends < whole.ends ? $0 : nil } ?? whole
+        let (limit, ends) = (term.limit, term.ends)
         // No verdict while something is read for the first time; but what can't be read must not hold a step for ever.
         if way.isLooking, draft.now >= ends, draft.record.unreadableSince == nil {
             draft.record.unreadableSince = draft.now.wholeSecond
@@ -147,6 +149,7 @@ extension RestoreRunBehavior {
             if let next = way.noteProgress(&draft) { moments.append(next) }
             moments.append(noteQuiet(&draft, detail))
         }
+        way.noteUnderWay(step, &draft)
         if let obstacle = way.obstacle(of: step) { draft.waiting(obstacle.reason, obstacle.message) }
         noteFailure(&draft, snapshot)
         let wake = moments.filter { $0 > draft.now }.min()

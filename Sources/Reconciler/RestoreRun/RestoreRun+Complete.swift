@@ -17,6 +17,9 @@ extension RestoreRunBehavior {
             draft.set(
                 RunCondition.quarantined, .yes, "Quarantined", "the service can't be reached until it is sealed")
         case .restore:
+            if draft.status.conditions?.isTrue(RunCondition.provisioned) != true {
+                draft.set(RunCondition.provisioned, .yes, "Created", "StatefulSet \(world.request.serviceName) exists")
+            }
             finishProgress(&draft, snapshot)
             draft.record.lastReason = nil
             draft.set(RunCondition.dataRestored, .yes, "Promoted", "restored and promoted")

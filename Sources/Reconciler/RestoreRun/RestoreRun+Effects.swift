@@ -18,18 +18,25 @@ extension RestoreRunBehavior {
             // Kept passwords are the source's: the user brings the Secret, and a drawn one would only be wrong.
             let secret: [Effect] = world.request.rotatesPasswords ? [.makeSecret(service.credentials)] : []
             return secret + headless + [.create(.statefulSet(service.quarantined))]
-        case .awaitPromotion, .awaitReady, .createPermit, .deletePermit, .startService, .unlockService:
+        case .awaitPromotion:
+            // Only where somebody has scaled it to 0: making it has started it.
+            return scale(snapshot, to: 1)
+        case .awaitReady, .createPermit, .deletePermit, .startService, .unlockService:
             return []
         case .stopService:
-            guard let statefulSet = snapshot.statefulSet.value else { return [] }
-            return [.scale(statefulSet.seen, generation: statefulSet.metadata.generation ?? 0, to: 0)]
+            return scale(snapshot, to: 0)
         case .openService:
             return open(snapshot, world)
-        case .runJob(.backup) where lostService(snapshot, world) != nil:
+        case .runJob(.backup) where lostService(snapshot, world) != nil || hasMoved(snapshot):
             return snapshot.jobs[.backup]?.made.map { [.delete($0)] } ?? []
         case .runJob(let role):
             return job(role, snapshot, world).map { [.create(.job($0))] } ?? []
         }
+    }
+
+    private static func scale(_ snapshot: RestoreRunSnapshot, to replicas: Int) -> [Effect] {
+        guard let statefulSet = snapshot.statefulSet.value else { return [] }
+        return [.scale(statefulSet.seen, generation: statefulSet.metadata.generation ?? 0, to: replicas)]
     }
 
     private static func open(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> [Effect] {
@@ -70,12 +77,16 @@ extension RestoreRunBehavior {
     static func obstacle(of step: Step, _ snapshot: RestoreRunSnapshot, _ world: Workplace) -> PlanFinding? {
         switch step.action {
         case .awaitPromotion:
+            if ScaledToZero.isSeen(snapshot) { return ScaledToZero.whileRestoring(snapshot, world) }
             guard let pod = snapshot.pod.value else { return nil }
             switch RestoreTrouble.find(pod, snapshot, world) {
             case .fatal(let finding), .passing(let finding): return finding
             case nil: return nil
             }
         case .awaitReady:
+            if ScaledToZero.isSeen(snapshot) {
+                return ScaledToZero.onceOpen(world.request.names.statefulSet, in: world.request.namespace)
+            }
             return snapshot.pod.value.flatMap(PodObstacle.find)
         case .runJob(let role):
             if case .running(let obstacle, _) = snapshot.jobs[role]?.state { return obstacle }

@@ -89,9 +89,35 @@ extension RestoreRunBehavior {
         }
     }
 
-    /// What became of the opened service's StatefulSet, if it is not there any more. Its claim may be on its way out and
-    /// still be served: all the better to have a backup then.
+    /// What became of the opened service, if there is nothing to back up any more. Its claim may be on its way out and
+    /// still be served: all the better to have a backup then, if its pod runs already. No other one starts on it.
     static func lostService(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> PlanFinding? {
+        lostStatefulSet(snapshot, world).map {
+            PlanFinding(
+                reason: $0.reason,
+                message:
+                    "\($0.message); once it serves its claim \(world.request.names.claim) again, take one with the "
+                    + "image's tool")
+        } ?? lostData(snapshot, world)
+    }
+
+    private static func lostData(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> PlanFinding? {
+        let names = world.request.names
+        let isStarted =
+            switch snapshot.jobs[.backup]?.state {
+            case .absent, nil: false
+            case .running(let obstacle, _): obstacle == nil
+            default: true
+            }
+        guard !isStarted, case .failed(let lost)? = lostClaim(snapshot, world) else { return nil }
+        return PlanFinding(
+            reason: lost.reason,
+            message:
+                "\(lost.message), and no pod can start on it any more; what pod \(names.pod) still serves is gone when "
+                + "it ends: copy it first")
+    }
+
+    private static func lostStatefulSet(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> PlanFinding? {
         let name = world.request.names.statefulSet
         if snapshot.statefulSet.isConfirmedAbsent { return deleted("StatefulSet", name) }
         guard let found = snapshot.statefulSet.value else { return nil }
@@ -105,11 +131,14 @@ extension RestoreRunBehavior {
     private static func promoted(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
         let own = ownStatefulSet(snapshot, world)
         guard own.statefulSet != nil else { return own.otherwise }
-        guard let pod = snapshot.pod.value, !pod.metadata.isDeleting else {
-            return .underWay("waiting for pod \(world.request.names.pod)")
-        }
+        let live = snapshot.pod.value.flatMap { $0.metadata.isDeleting ? nil : $0 }
         // With `hot_standby=off` the server rejects connections until recovery has ended: ready means promoted.
-        if pod.isReady { return .done(warning: nil) }
+        if live?.isReady == true { return .done(warning: nil) }
+        if ScaledToZero.isSeen(snapshot) {
+            return ScaledToZero.isAgain(snapshot)
+                ? .underWay("waiting until StatefulSet \(world.request.names.statefulSet) is scaled back") : .none
+        }
+        guard let pod = live else { return .underWay("waiting for pod \(world.request.names.pod)") }
         switch RestoreTrouble.find(pod, snapshot, world) {
         case .fatal(let finding): return .failed(finding)
         case .passing(let finding): return .underWay(finding.message)
@@ -167,16 +196,25 @@ extension RestoreRunBehavior {
         return .done(warning: nil)
     }
 
+    /// The server's pod is a later one than the Job that takes the first backup: it has another address than the Job was
+    /// given, which would wait for five minutes at the old one.
+    static func hasMoved(_ snapshot: RestoreRunSnapshot) -> Bool {
+        guard case .running(_, let made?) = snapshot.jobs[.backup]?.state,
+            let pod = snapshot.pod.value?.metadata.creationTimestamp
+        else { return false }
+        // Both in whole seconds: the Job is rather made once more than left at an address that is gone.
+        return pod >= made
+    }
+
     private static func backedUp(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
         if let lost = lostService(snapshot, world) {
             // The Job would wait for a server that does not come back: it is taken away first.
             if case .running = snapshot.jobs[.backup]?.state { return .none }
             return .done(
                 warning: PlanFinding(
-                    reason: lost.reason,
-                    message: "no base backup of its own was taken: \(lost.message); once it serves its claim "
-                        + "\(world.request.names.claim) again, take one with the image's tool"))
+                    reason: lost.reason, message: "no base backup of its own was taken: \(lost.message)"))
         }
+        if hasMoved(snapshot) { return .none }
         return ofJob(.backup, snapshot) { facts in
             guard case .backup(let result) = facts else { return nil }
             guard result.code != "OK" else { return .done(warning: nil) }

@@ -197,6 +197,7 @@ extension RestoreRunBehavior {
         case .not(let view): return view
         case .found(let found): checks = found
         }
+        if let waiting = leaving(snapshot.occupants, request) { return waiting }
         if let occupied = occupied(snapshot.occupants, request) { return .refused([occupied]) }
         let jobs = PostgresJobs(request: request, settings: snapshot.settings, owner: owner(snapshot.run))
         var scans: [JobRole: ScanResult] = [:]
@@ -262,6 +263,22 @@ extension RestoreRunBehavior {
         return
             "RestoreRun \(earlier.metadata.name) ended with OtherBaseBackup: an init container fetches the base backup "
             + "by its name this time"
+    }
+
+    /// Nothing but a claim has the name, and it is on its way out: whoever deletes a service and asks for it again need not
+    /// wait for that himself.
+    private static func leaving(_ found: RestoreRunSnapshot.Occupants, _ request: RunRequest) -> WorldView? {
+        guard let claim = found.claim.value, claim.metadata.isDeleting else { return nil }
+        guard areOccupantsKnown(found) else { return .looking("looking at the archives", [], nil) }
+        var others = found
+        others.claim = .absent(confirmed: true)
+        guard occupied(others, request) == nil else { return nil }
+        return .missing(
+            PlanFinding(
+                reason: "TargetNotEmpty",
+                message: "spec.target.newService.name \(request.serviceName): PersistentVolumeClaim "
+                    + "\(claim.metadata.name) of that name is being deleted in namespace \(request.namespace); it is "
+                    + "waited for for \(prepareDeadline) s. If it stays Terminating, a pod uses it still"))
     }
 
     static func occupied(_ found: RestoreRunSnapshot.Occupants, _ request: RunRequest) -> PlanFinding? {

@@ -242,6 +242,10 @@ extension RestoreRunBehavior {
         snapshot.occupants.statefulSet = reader.confirmed(StatefulSet.self, space, names.statefulSet)
         snapshot.occupants.clientService = reader.confirmed(Service.self, space, names.clientService)
         snapshot.occupants.headlessService = reader.confirmed(Service.self, space, names.headlessService)
+        // Whosever it is: its end is heard of, and then it is read again.
+        if snapshot.occupants.claim.value?.metadata.isDeleting == true {
+            _ = reader.watched(PersistentVolumeClaim.self, space, names.claim)
+        }
     }
 
     private static func observeTarget(

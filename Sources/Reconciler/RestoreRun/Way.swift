@@ -17,6 +17,11 @@ protocol Way {
     func describe(_ step: Step) -> String
     /// What holds a step up, for people.
     func obstacle(of step: Step) -> PlanFinding?
+    /// Since when, and for how many seconds, something is waited for that only a person can mend: the step ends with it,
+    /// though its own time is longer.
+    func term(of step: Step) -> StepTerm?
+    /// Takes what is seen of a step that is under way into the status.
+    func noteUnderWay(_ step: Step, _ draft: inout StatusDraft)
     /// The phase that the run shows while the step is under way.
     func phase(of step: Step) -> RunPhase
     /// A step that was not done in time fails with what holds it up, if that is known.
@@ -36,7 +41,16 @@ protocol Way {
     var remains: String { get }
 }
 
+/// A time within which something must be done.
+struct StepTerm: Equatable {
+    var since: Timestamp
+    var limit: Int64
+    var ends: Timestamp { since.adding(seconds: limit) }
+}
+
 extension Way {
+    func term(of step: Step) -> StepTerm? { nil }
+    func noteUnderWay(_ step: Step, _ draft: inout StatusDraft) {}
     func phase(of step: Step) -> RunPhase { step.phase }
     func hasProgress(_ step: Step) -> Bool { false }
     func noteProgress(_ draft: inout StatusDraft) -> Timestamp? { nil }
@@ -97,6 +111,15 @@ struct NewServiceWay: Way {
 
     func noteProgress(_ draft: inout StatusDraft) -> Timestamp? {
         RestoreRunBehavior.noteProgress(&draft, snapshot)
+    }
+
+    func term(of step: Step) -> StepTerm? {
+        guard step.action == .awaitPromotion else { return nil }
+        return ScaledToZero.since(snapshot).map { StepTerm(since: $0, limit: ScaledToZero.patience) }
+    }
+
+    func noteUnderWay(_ step: Step, _ draft: inout StatusDraft) {
+        if step.action == .awaitPromotion, let world { ScaledToZero.note(&draft, snapshot, world) }
     }
 
     func describe(_ step: Step) -> String {

@@ -47,7 +47,12 @@ extension ServiceCloneBehavior {
             draft.set(RunCondition.cloneEnvRemoved, .yes, "Removed", "\(profile.cloneFrom) is gone")
         }
         if statefulSet.spec?.replicas == 0 {
-            draft.notReady("ScaledToZero", "StatefulSet \(name) is scaled to 0", stalled: false)
+            // It does not go on by itself.
+            draft.notReady(
+                "ScaledToZero",
+                "somebody scaled StatefulSet \(name) to 0: it is left so, and serves again once it is scaled back: kubectl -n "
+                    + "\(snapshot.clone.metadata.namespace ?? "") scale statefulset \(name) --replicas=1", stalled: true
+            )
         } else if snapshot.pod.value?.isReady == true {
             draft.ready("service \(name) is open and ready")
         } else {

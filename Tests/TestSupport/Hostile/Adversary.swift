@@ -38,7 +38,9 @@ package final class Adversary {
                 }
             case .event(let at, let event):
                 world.scheduler.after(at, "\(event)") { [unowned self] in
-                    if isArmed, world.happen(event) { note(fault, lasting: 1_000 * event.seconds) }
+                    guard isArmed else { return }
+                    let seconds = length(of: event)
+                    if world.happen(event) { note(fault, lasting: 1_000 * seconds) }
                 }
             }
         }
@@ -114,6 +116,15 @@ package final class Adversary {
         case .unprocessable: 45_000
         default: 0
         }
+    }
+
+    /// How long something lasts that somebody does, in seconds.
+    private func length(of event: WorldEvent) -> Int64 {
+        guard case .edit(let key, .scale(0)) = event else { return event.seconds }
+        // A run scales its StatefulSet back once. One that is open, or it happens to again, is waited for for as long.
+        let isOpen = ["Seal", "Open"].contains(bearings.step(of: key.name))
+        let isAgain = taken.contains { if case .event(_, event) = $0 { true } else { false } }
+        return isOpen || isAgain ? 900 : 0
     }
 
     private func note(_ fault: Fault, lasting: Int64) {

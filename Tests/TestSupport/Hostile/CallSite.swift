@@ -106,11 +106,14 @@ package final class Bearings {
         steps[service] = Self.step(of: run)
     }
 
+    /// Where the run of a service stands, now.
+    package func step(of service: String) -> String { steps[service] ?? "-" }
+
     /// The place of a call, now.
     package func place(of call: WireCall) -> CallPlace {
         let (name, object) = names(of: call)
         let subject = subject(of: object)
-        return CallPlace(name, of: subject, at: steps[subject] ?? "-")
+        return CallPlace(name, of: subject, at: step(of: subject))
     }
 
     private func names(of call: WireCall) -> (CallName, String) {

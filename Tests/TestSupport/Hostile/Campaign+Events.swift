@@ -20,6 +20,8 @@ extension WorldEvent {
         case .loseNode(_, _, let seconds), .bucketUnreachable(_, let seconds), .revoke(_, let seconds),
             .imageGone(_, let seconds), .podsRefused(_, let seconds):
             seconds
+        // Whoever scales to 0 again and again wins; the run says so, and waits for him.
+        case .scaler(_, _, 0, let seconds): seconds + 900
         case .scaler(_, _, _, let seconds): seconds
         // A repository that is not there is waited for: it may be applied a little later than what names it.
         // It is made again when the old one is seen gone.
@@ -28,7 +30,8 @@ extension WorldEvent {
         // Nobody hears of an object without the label; only the step's deadline comes round.
         case .edit(_, .removeLabel): 2_000
         // The image may refuse to start like that; the run waits, and says so.
-        case .edit(_, .setVariable), .edit(_, .scale(0)): 2_000
+        case .edit(_, .setVariable): 2_000
+        // Whoever scales to 0 again and again wins; the run says so, and waits for him.
         default: 0
         }
     }

@@ -43,6 +43,7 @@ extension Invariants {
                 continue
             }
             if row.status != state.lowercased() { broken("\(key) is \(state), and the ledger says \(row.status)") }
+            checkWords(key, run, world)
             if !run.items("metadata", "finalizers").isEmpty { broken("\(key) has ended, and a finalizer holds it") }
         }
         for (uid, left) in rows {
@@ -51,6 +52,16 @@ extension Invariants {
             }
             if left.count > 1 { broken("the run \(uid) has \(left.count) rows in the ledger") }
         }
+    }
+
+    /// Whoever stops a service is told that his run has waited for that.
+    private func checkWords(_ key: ModelKey, _ run: JSONValue, _ world: Simulation) {
+        let name = run.text("spec", "target", "newService", "name") ?? ""
+        guard Story.condition(run, "Finished")?.text("reason") == "NoProgress",
+            let set = world.api[ModelKey(.statefulSets, key.namespace, name)], set.integer("spec", "replicas") == 0,
+            set.text("metadata", "labels", Label.runUID) == run.text("metadata", "uid")
+        else { return }
+        broken("\(key) ended for want of progress, and does not say that somebody had scaled \(name) to 0")
     }
 
     /// Of a run that did not complete nothing is left that holds data or lets anybody in; unless it had been opened.

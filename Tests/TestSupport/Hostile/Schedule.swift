@@ -130,6 +130,11 @@ package struct Schedule {
         let world = stage.world
         // What was under way when the last status was written.
         world.run(seconds: 20)
+        // No part of what was asked for, so nobody has waited for it yet.
+        if stage.areRepositoriesUnread {
+            _ = world.run(atMost: 60) { !stage.areRepositoriesUnread }
+            world.run(seconds: 20)
+        }
         let clients = isTouched ? [] : invariants.clientsCommit(in: world)
         let writes = world.writeCount
         let revision = world.api.history.count

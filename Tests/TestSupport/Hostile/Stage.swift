@@ -160,6 +160,10 @@ package final class Stage {
         if let first = spools.first { return "\(first) is not in the ledger yet" }
         for (key, clone) in world.api.all(.clones) {
             if clone[path: ["metadata", "deletionTimestamp"]] != nil { return "\(key) is being deleted" }
+            // What it says is of what was asked for before.
+            guard clone.integer("status", "observedGeneration") == clone.integer("metadata", "generation") else {
+                return "\(key) was not looked at since it was changed"
+            }
             let isOver = ["Ready", "Stalled"].contains { Story.condition(clone, $0)?.text("status") == "True" }
             guard isOver else { return "\(key) is neither ready nor stalled: \(clone.text("status", "message") ?? "")" }
             if Story.condition(clone, "Ready")?.text("status") == "True", !isServed(key.name) {
@@ -167,6 +171,13 @@ package final class Stage {
             }
         }
         return nil
+    }
+
+    /// A repository is still being looked at.
+    package var areRepositoriesUnread: Bool {
+        world.api.all(.repositories).contains { _, repository in
+            ["Scanning", nil].contains(Story.condition(repository, "Ready")?.text("reason"))
+        }
     }
 
     private func isServed(_ service: String) -> Bool {

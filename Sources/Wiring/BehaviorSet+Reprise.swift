@@ -15,6 +15,7 @@ extension BehaviorSet {
                 BoundBehavior(ManagedServiceBehavior.self), BoundBehavior(RestorePlanBehavior.self),
             ],
             watching: [
+                WatchedKind(RestoreApproval.self),
                 .children(StatefulSet.self),
                 .children(PersistentVolumeClaim.self), .children(Pod.self), .children(Job.self),
                 .children(Service.self), .children(ConfigMap.self, in: namespace),

@@ -89,17 +89,17 @@ def stateful_set(name, namespace, replicas, container, claims=None):
         "volumeClaimTemplates": claims or []}}
 
 
-def source():
+def source(name="orders-db", namespace="prod", prefix="s3://backups/prod/orders", store="source-writer"):
     """A PostgreSQL that archives, with what a logical replication slot needs."""
     variables = [{"name": "POSTGRES_DB", "value": "shop"},
-                 {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "orders-db", "key": "password"}}},
-                 {"name": "WALG_S3_PREFIX", "value": "s3://backups/prod/orders"},
+                 {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": name, "key": "password"}}},
+                 {"name": "WALG_S3_PREFIX", "value": prefix},
                  {"name": "BACKUP_SCHEDULE", "value": "0 3 * * *"}, {"name": "ARCHIVE_TIMEOUT", "value": "0"}]
     container = {
         "name": "postgres", "image": IMAGE, "args": ["postgres", "-c", "wal_level=logical"], "env": variables,
-        "envFrom": [{"secretRef": {"name": "source-writer"}}],
+        "envFrom": [{"secretRef": {"name": store}}],
         "readinessProbe": {"exec": {"command": ["pg_isready", "-q", "-U", "postgres"]}, "periodSeconds": 1},
         "volumeMounts": [{"name": "data", "mountPath": "/var/lib/postgresql"}]}
     data = {"metadata": {"name": "data"}, "spec": {
         "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
-    return stateful_set("orders-db", "prod", 1, container, [data])
+    return stateful_set(name, namespace, 1, container, [data])

@@ -44,12 +44,13 @@ package struct ModelKind: Hashable, Sendable {
     package static let repositories = custom("backuprepositories", "BackupRepository")
     package static let managedServices = custom("managedservices", "ManagedService")
     package static let plans = custom("restoreplans", "RestorePlan")
+    package static let approvals = custom("restoreapprovals", "RestoreApproval")
     package static let clones = custom("serviceclones", "ServiceClone")
     package static let runs = custom("restoreruns", "RestoreRun")
 
     package static let all = [
         pods, claims, services, secrets, configMaps, events, namespaces, statefulSets, jobs, leases, repositories,
-        managedServices, plans, clones, runs,
+        managedServices, plans, approvals, clones, runs,
     ]
 
     private static func custom(_ plural: String, _ kind: String) -> ModelKind {

@@ -116,6 +116,30 @@ import Testing
         #expect(memory.fetches.depth == 0)
     }
 
+    @Test func listOfBeforeATimerDoesNotCount() throws {
+        var (memory, _, key) = fresh()
+        func list() -> Observed<[ConfigMap]> {
+            read(&memory, key) { $0.confirmedObjects(ConfigMap.self, "a", labelled: "run", "1") }
+        }
+        #expect(list().isUnknown)
+        let fetch = memory.fetches.take()
+        guard let fetch, case .confirmedList(let asker, let query) = fetch else {
+            Issue.record("a list is asked for, and not \(String(describing: fetch))")
+            return
+        }
+        let generation = try #require(memory.answers.wanted(fetch))
+        let newer = configMap("y", "12", labels: ["run": "1"])
+        memory.setTimer(key, nil, Uptime(milliseconds: 5))
+        memory.fire(at: Uptime(milliseconds: 5))
+        memory.listArrived(asker, query, generation, [])
+        #expect(list().isUnknown, "it was made before the moment had come")
+        memory.finishFetch(fetch)
+        #expect(memory.fetches.take() == fetch)
+        let next = try #require(memory.answers.wanted(fetch))
+        memory.listArrived(asker, query, next, [newer])
+        #expect(list().value?.map(\.metadata.name) == ["y"])
+    }
+
     @Test func changeWakesExactlyItsReaders() {
         var (memory, kind, key) = fresh()
         let other = Key(kind: kind, namespace: "a", name: "other")

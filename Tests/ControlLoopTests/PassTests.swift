@@ -126,6 +126,26 @@ import Testing
         world.kill(one)
     }
 
+    @Test func whatOnceFailedAndIsNotWantedAnyMoreKeepsNobodyFromWakingInTime() {
+        widget("w", ["child": "c"])
+        nonisolated(unsafe) var isFirst = true
+        server.fault = { _, request in
+            guard isFirst, request.hasPrefix("POST /api/v1/namespaces/a/configmaps") else { return nil }
+            isFirst = false
+            return .loseAnswer
+        }
+        let one = world.start("one", WidgetBehavior.set)
+        world.pass(60_000)
+        #expect(server.status(of: "w", "child") == "Mine")
+        let moment = world.time.now.adding(seconds: 90)
+        widget("w", ["child": "c", "wakeAt": .string(moment.rfc3339)])
+        world.pass(89_000)
+        #expect(server.status(of: "w", "phase") == "Working")
+        world.pass(1_100)
+        #expect(server.status(of: "w", "phase") == "Done")
+        world.kill(one)
+    }
+
     @Test func ledgerIsAskedAgainWhileItIsReadAndAway() {
         world.ledger.setAway(true)
         widget("w", ["isRecorded": true])

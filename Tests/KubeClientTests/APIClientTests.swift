@@ -104,6 +104,14 @@ import Testing
         #expect(exchange.targets == ["/api/v1/pods?limit=500", "/api/v1/pods?limit=50"])
     }
 
+    @Test func anObjectThatIsTooLargeByItselfIsAnErrorAndNoCircle() async throws {
+        let huge = ScriptedExchange.Step.json(200, [UInt8](repeating: 0x20, count: (64 << 20) + 1))
+        let exchange = ScriptedExchange(Array(repeating: huge, count: 6))
+        let error = try await apiError { _ = try await APIClient(exchange).list(Pod.self) }
+        #expect(error.code == .answerTooLarge)
+        #expect(exchange.targets == [500, 50, 5, 1].map { "/api/v1/pods?limit=\($0)" })
+    }
+
     @Test func writes() async throws {
         let exchange = ScriptedExchange([
             .json(201, try fixture("pod.json")), .json(201, Array("not read".utf8)),

@@ -18,14 +18,28 @@ struct Crew {
         var workers: [(pid: pid_t, file: String)] = []
         for number in 0..<options.processes {
             let file = "\(folder)/\(number)"
-            let arguments = CommandLine.arguments.dropFirst() + ["--worker", "\(number)/\(options.processes)"]
+            let arguments =
+                CommandLine.arguments.dropFirst()
+                + ["--worker", "\(number)/\(options.processes)", "--meeting", folder]
             workers.append((try Self.spawn(Array(arguments), into: file), file))
         }
         var coverage = Coverage()
         var isGood = true
-        for worker in workers {
+        var ends: [pid_t: Int32] = [:]
+        while ends.count < workers.count {
             var status: Int32 = 0
-            while waitpid(worker.pid, &status, 0) < 0, errno == EINTR {}
+            let pid = waitpid(-1, &status, 0)
+            if pid < 0, errno != EINTR { break }
+            guard let number = workers.firstIndex(where: { $0.pid == pid }) else { continue }
+            ends[pid] = status
+            // Nobody waits for one that has died.
+            let place = Self.place(number, in: folder)
+            if !FileManager.default.fileExists(atPath: place) {
+                try "".write(toFile: place, atomically: true, encoding: .utf8)
+            }
+        }
+        for worker in workers {
+            let status = ends[worker.pid] ?? 1
             if status & 0x7f != 0 { print("FAILED: a worker died of signal \(status & 0x7f)") }
             if status != 0 { isGood = false }
             for line in try String(contentsOfFile: worker.file, encoding: .utf8).split(separator: "\n")
@@ -43,6 +57,9 @@ struct Crew {
                 + "processor time, \(Int(each.rounded())) ms for each schedule")
         return Report(coverage, campaign, options).tell() && isGood
     }
+
+    /// Where a worker tells the others what it has tried.
+    static func place(_ number: Int, in folder: String) -> String { "\(folder)/tried-\(number)" }
 
     /// By hand and without a thread: this program is built to have one.
     private static func spawn(_ arguments: [String], into file: String) throws -> pid_t {

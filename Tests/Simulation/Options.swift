@@ -19,6 +19,8 @@ struct Options {
     var keep: String?
     /// Of how many workers this is which.
     var worker: (number: Int, of: Int)?
+    /// Where workers tell each other what they have tried.
+    var meeting: String?
 
     static let help = """
         simulate: tells stories to the production loop in a simulated world, and lets things go wrong in them
@@ -68,6 +70,7 @@ struct Options {
                 let parts = try value(name).split(separator: "/").compactMap { Int($0) }
                 guard parts.count == 2, parts[1] > 0 else { throw Refusal(words: "--worker needs K/N") }
                 worker = (parts[0], parts[1])
+            case "--meeting": meeting = try value(name)
             default: throw Refusal(words: "unknown option '\(name)'")
             }
         }

@@ -35,24 +35,51 @@ struct Worker {
         if failed > 0, options.stopAtFirst { return false }
         let pairs = options.pairs ? campaign.pairs() : []
         let end = options.pairs ? pairs.count : options.from + options.schedules
-        for index in stride(from: options.from + number, to: end, by: of) {
-            let schedule = options.pairs ? pairs[index] : campaign.schedule(index)
-            let verdict = schedule.play()
-            coverage.add(verdict, of: schedule.scenario)
-            guard let words = verdict.violations.first else { continue }
-            failed += 1
-            print("FAILED \(index): \(words)")
-            if options.stopAtFirst { return false }
-            if failed <= 20 { try explain(index, schedule, verdict) }
+        // The last part waits until it is known what was tried too seldom.
+        let isFilling = options.perCell != nil && !options.pairs
+        let first = isFilling ? options.from + options.schedules * 4 / 5 : end
+        func play(_ numbers: StrideTo<Int>, until isEnough: () -> Bool = { false }) throws -> Bool {
+            for index in numbers where !isEnough() {
+                let schedule = options.pairs ? pairs[index] : campaign.schedule(index)
+                let verdict = schedule.play()
+                coverage.add(verdict, of: schedule.scenario)
+                guard let words = verdict.violations.first else { continue }
+                failed += 1
+                print("FAILED \(index): \(words)")
+                if options.stopAtFirst { return false }
+                if failed <= 20 { try explain(index, schedule, verdict) }
+            }
+            return true
         }
-        if let times = options.perCell, !options.pairs {
-            failed += try topUp(&coverage, to: (times + of - 1) / of, number, of)
+        guard try play(stride(from: options.from + number, to: first, by: of)) else { return false }
+        if let times = options.perCell, isFilling {
+            failed += try topUp(&coverage, beside: try meet(coverage), to: times)
+            let share = (options.schedules + of - 1) / of
+            // Those that came to nothing don't count, so there may be more numbers than that.
+            let rest = stride(from: first + number, to: end + options.schedules, by: of)
+            guard try play(rest, until: { coverage.schedules >= share }) else { return false }
         }
         if options.worker != nil {
             for line in coverage.lines { print(line) }
             return failed == 0
         }
         return Report(coverage, campaign, options).tell() && failed == 0
+    }
+
+    /// Tells the other workers what was tried here, and waits for what they have tried.
+    private func meet(_ coverage: Coverage) throws -> Coverage {
+        var others = Coverage()
+        guard let (number, of) = options.worker, let folder = options.meeting else { return others }
+        try coverage.lines.joined(separator: "\n").write(
+            toFile: Crew.place(number, in: folder), atomically: true, encoding: .utf8)
+        for other in 0..<of where other != number {
+            let file = Crew.place(other, in: folder)
+            while !FileManager.default.fileExists(atPath: file) { usleep(50_000) }
+            for line in try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n") {
+                _ = others.take(String(line))
+            }
+        }
+        return others
     }
 
     /// Tells what the schedules are for, without playing them.
@@ -73,17 +100,33 @@ struct Worker {
                 + "\(counts.first ?? 0), half of them \(counts.isEmpty ? 0 : counts[counts.count / 2]) times or more")
     }
 
-    /// Plays more schedules for the cells that were tried too seldom.
+    /// Plays more schedules for the cells that were tried too seldom, those first that come about by chance. Each worker
+    /// takes its share of the cells.
+    /// - Parameter others: What the other workers have tried.
     /// - Returns: How many failed.
-    private func topUp(_ coverage: inout Coverage, to times: Int, _ number: Int, _ of: Int) throws -> Int {
+    private func topUp(_ coverage: inout Coverage, beside others: Coverage, to times: Int) throws -> Int {
+        let (number, of) = options.worker ?? (0, 1)
+        var all = others
+        all.add(coverage)
+        let byChance = campaign.cellsByChance
+        let short = all.missing(campaign.cells, atLeast: times).map(\.cell)
+        let sorted = short.filter(byChance.contains) + short.filter { !byChance.contains($0) }
+        let own = sorted.enumerated().filter { $0.offset % of == number }
+        // The others' are left to them.
+        var tried = all.cells
+        for cell in short { tried[cell] = times }
+        for (_, cell) in own { tried[cell] = all.cells[cell] ?? 0 }
         var failed = 0
-        for (index, cell) in campaign.cells.enumerated() {
+        for (index, cell) in own {
             var attempts = 0
-            while coverage.cells[cell] ?? 0 < times, attempts < 3 * times {
-                let schedule = campaign.schedule((index * 1_000 + attempts) * of + number, for: cell)
+            while tried[cell] ?? 0 < times, attempts < 3 * times {
+                let schedule = campaign.schedule(index * 1_000 + attempts, for: cell, tried: tried)
                 attempts += 1
                 let verdict = schedule.play()
                 coverage.add(verdict, of: schedule.scenario)
+                for case .call(let site, let trouble) in verdict.taken {
+                    tried[Cell(site.place, trouble), default: 0] += 1
+                }
                 guard let words = verdict.violations.first else { continue }
                 failed += 1
                 print("FAILED for \(cell.call) at \(cell.step), \(cell.trouble.rawValue): \(words)")

@@ -51,7 +51,7 @@ package final class ModelAPI: @unchecked Sendable {
     /// What a claim gets that names no storage class.
     package var defaultStorageClass: String?
     let texts = ModelTexts()
-    let routes = ModelRoutes()
+    let routes = ModelRoutes.shared
     private var watches: [ModelWatch] = []
     /// Where objects are found without looking at all of them.
     package let index = ModelIndex()
@@ -83,6 +83,16 @@ package final class ModelAPI: @unchecked Sendable {
         compactedAt = revision
         history.removeAll()
         texts.forget()
+    }
+
+    /// What happened after a version, in order.
+    func changes(since version: Int64) -> ArraySlice<Change> {
+        var (low, high) = (0, history.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if history[middle].revision > version { high = middle } else { low = middle + 1 }
+        }
+        return history[low...]
     }
 
     /// Tells an open watch of every change from now on.

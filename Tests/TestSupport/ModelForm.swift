@@ -35,15 +35,15 @@ struct ModelForm {
         try checkType(body, isPatch, refuse)
         var object = body
         do throws(ModelShape.Mismatch) {
-            let metadata = try body["metadata"].flatMap { value throws(ModelShape.Mismatch) in
-                try ModelShape.metadata.decoded(value)
+            if let shape = ModelShape.whole(kind) {
+                object = try shape.decoded(body) ?? [:]
+                if object["metadata"] == nil { object.set(["metadata"], [:]) }
+            } else {
+                let metadata = try body["metadata"].flatMap { value throws(ModelShape.Mismatch) in
+                    try ModelShape.metadata.decoded(value)
+                }
+                object.set(["metadata"], metadata ?? [:])
             }
-            if let fields = ModelShape.fields(kind) {
-                var all = fields
-                all["metadata"] = ModelShape.metadata
-                object = try ModelShape.object(all).decoded(body) ?? [:]
-            }
-            object.set(["metadata"], metadata ?? [:])
         } catch {
             if isPatch { throw ModelRefusal.undecodablePatch }
             throw ModelRefusal.bad("the object can't be read")

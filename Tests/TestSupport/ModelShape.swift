@@ -142,9 +142,14 @@ extension ModelShape {
     ])
     private static let selector = ModelShape.object(["matchLabels": .map(.keptText), "matchExpressions": .any])
 
-    /// The fields of a kind but for `metadata`; `nil` for custom kinds.
-    static func fields(_ kind: ModelKind) -> [String: ModelShape]? { table[kind] }
+    /// An object of a kind; `nil` for custom kinds.
+    static func whole(_ kind: ModelKind) -> ModelShape? { wholes[kind] }
 
+    private static let wholes: [ModelKind: ModelShape] = table.mapValues { fields in
+        .object(fields.merging(["metadata": metadata]) { $1 })
+    }
+
+    /// The fields of a kind but for `metadata`.
     private static let table: [ModelKind: [String: ModelShape]] = [
         .configMaps: ["data": .map(.keptText), "binaryData": .map(.bytes), "immutable": .keptBool],
         .secrets: [

@@ -2,6 +2,7 @@
 
 import Glibc
 import JSON
+import Synchronization
 
 /// The JSON texts of stored objects, each made once for a version: answers, lists and watches carry the same bytes.
 final class ModelTexts {
@@ -46,15 +47,47 @@ final class ModelTexts {
 }
 
 /// Targets taken apart: most are sent again and again.
-final class ModelRoutes {
-    private var known: [String: Route] = [:]
+final class ModelRoutes: Sendable {
+    /// Of all worlds: a target means the same in each.
+    static let shared = ModelRoutes()
+
+    private let known = Mutex<[String: Route]>([:])
 
     func route(_ target: String) throws -> Route {
-        if let route = known[target] { return route }
-        let route = try Route(target)
-        if known.count >= 1_000 { known.removeAll() }
-        known[target] = route
+        // A watch begins at another version each time; the rest of its target is the same.
+        guard let (rest, version) = Self.withoutVersion(target) else { return try plain(target) }
+        var route = try plain(rest)
+        route.query["resourceVersion"] = version
         return route
+    }
+
+    private func plain(_ target: String) throws -> Route {
+        if let route = known.withLock({ $0[target] }) { return route }
+        let route = try Route(target)
+        known.withLock { known in
+            if known.count >= 4_000 { known.removeAll() }
+            known[target] = route
+        }
+        return route
+    }
+
+    /// A target and the one number in its query that is a version; `nil` when there is none, or anything unusual about it.
+    private static func withoutVersion(_ target: String) -> (rest: String, version: String)? {
+        let name: StaticString = "resourceVersion="
+        var text = target
+        return text.withUTF8 { bytes in
+            guard let start = place(of: name, in: bytes) else { return nil }
+            let end = start + name.utf8CodeUnitCount
+            let digits = bytes[end...].prefix { (0x30...0x39).contains($0) }
+            let rest = bytes[digits.endIndex...]
+            guard start > 0, [UInt8(ascii: "&"), UInt8(ascii: "?")].contains(bytes[start - 1]), !digits.isEmpty,
+                rest.first ?? UInt8(ascii: "&") == UInt8(ascii: "&"), place(of: name, in: bytes, from: end) == nil
+            else { return nil }
+            return (
+                String(decoding: bytes[..<start], as: UTF8.self) + String(decoding: rest, as: UTF8.self),
+                String(decoding: digits, as: UTF8.self)
+            )
+        }
     }
 }
 
@@ -63,12 +96,23 @@ extension String {
     /// than the call that is looked at.)
     func holds(_ other: StaticString) -> Bool {
         var text = self
-        let length = other.utf8CodeUnitCount
-        return text.withUTF8 { bytes in
-            guard let start = bytes.baseAddress, bytes.count >= length else { return false }
-            return (0...bytes.count - length).contains { memcmp(start + $0, other.utf8Start, length) == 0 }
-        }
+        return text.withUTF8 { place(of: other, in: $0) } != nil
     }
+}
+
+/// Where the bytes of a text begin among others.
+private func place(of text: StaticString, in bytes: UnsafeBufferPointer<UInt8>, from start: Int = 0) -> Int? {
+    guard let base = bytes.baseAddress else { return nil }
+    let length = text.utf8CodeUnitCount
+    var place = start
+    while place + length <= bytes.count,
+        let found = memchr(base + place, Int32(text.utf8Start.pointee), bytes.count - length - place + 1)
+    {
+        place = UnsafeRawPointer(found) - UnsafeRawPointer(base)
+        if memcmp(base + place, text.utf8Start, length) == 0 { return place }
+        place += 1
+    }
+    return nil
 }
 
 // A kind is told by its plural alone, here as in a request's path.

@@ -63,7 +63,7 @@ package final class ModelWatch: @unchecked Sendable {
                 code: 410, reason: "Expired", message: "too old resource version", details: nil)
             return [Event(type: "ERROR", object: refusal.body, isStored: false)]
         }
-        return api.history.compactMap { $0.revision > from ? event($0, route, api.quirk) : nil }
+        return api.changes(since: from).compactMap { event($0, route, api.quirk) }
     }
 
     var isOpen: Bool { stream.isOpen }

@@ -19,6 +19,8 @@ package struct WireCall: Sendable {
 
     package let isWrite: Bool
     package let isAboutLease: Bool
+    /// What it is, for those who ask what is still to come.
+    let label: String
 
     init(number: Int, incarnation: String, verb: String, target: String, name: String? = nil, digest: UInt64 = 0) {
         self.number = number
@@ -29,6 +31,7 @@ package struct WireCall: Sendable {
         self.digest = digest
         isWrite = !["GET", "WATCH", "FOLLOW", "ASK"].contains(verb)
         isAboutLease = target.holds("/leases")
+        label = "\(verb) \(target)"
     }
 }
 
@@ -197,7 +200,7 @@ package final class ModelWire: @unchecked Sendable {
             switch pass(call, .arriving, promise, instead) {
             case .stopped: return
             case .later(let wait):
-                scheduler.after(wait, "\(call.verb) \(call.target)", arrive)
+                scheduler.after(wait, call.label, arrive)
                 return
             case .on: break
             }
@@ -216,13 +219,13 @@ package final class ModelWire: @unchecked Sendable {
         }
         func back(_ result: Result<Value, any Error>, _ wait: Int64) {
             guard !port.isSevered else { return }
-            scheduler.after(wait, "answer to \(call.verb) \(call.target)") { [self] in
+            scheduler.after(wait, call.label) { [self] in
                 guard !port.isSevered else { return }
                 promise.fulfil(result)
                 _ = interfere(call, .answered)
             }
         }
-        scheduler.after(1 + draw(purpose, below: latency), "\(call.verb) \(call.target)", arrive)
+        scheduler.after(1 + draw(purpose, below: latency), call.label, arrive)
     }
 
     private enum Passage {
@@ -378,8 +381,8 @@ package final class WiredLedger: RunLedger, @unchecked Sendable {
             Result { try act(ledger, cluster) }
         } instead: { _ in
             nil
-        } summary: {
-            ("\($0)", 1)
+        } summary: { [wire] value in
+            (wire.keepsTrace ? "\(value)" : "", 1)
         }
         do { return try await promise.wait() } catch let error as ExchangeError {
             throw LedgerError(.unavailable, error.message)

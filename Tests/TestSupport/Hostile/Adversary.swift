@@ -11,7 +11,7 @@ package final class Adversary {
     /// Faults that have happened, in order.
     package private(set) var taken: [Fault] = []
     /// Calls by place, whether or not anything happened to them.
-    package private(set) var places: [CallPlace: Int] = [:]
+    package private(set) var places: [CallPlace: CallTally] = [:]
     /// The moment of the last fault, or of the end of one that lasts.
     package private(set) var calmSince: Int64 = 0
     /// Whether faults still happen.
@@ -96,8 +96,8 @@ package final class Adversary {
     /// Finds out whether something is to happen to this call.
     private func look(at call: WireCall) {
         let place = bearings.place(of: call)
-        let count = places[place, default: 0] + 1
-        places[place] = count
+        let now = world.scheduler.now
+        let count = places[place, default: CallTally(first: now)].note(at: now)
         let site = CallSite(count, place)
         guard let trouble = troubles[site], trouble.canHappen(to: place.call) else { return }
         present[call.number] = trouble

@@ -59,6 +59,24 @@ package struct CallSite: Hashable, Sendable, CustomStringConvertible {
     package var description: String { "call \(ordinal) of \(place)" }
 }
 
+/// How often there was a call of a place, and when.
+package struct CallTally: Sendable {
+    package private(set) var count = 0
+    /// When the first one arrived, in milliseconds.
+    package let first: Int64
+    /// When the last one arrived.
+    package private(set) var last: Int64 = 0
+
+    package init(first: Int64) { self.first = first }
+
+    /// - Returns: Which one it is.
+    mutating func note(at moment: Int64) -> Int {
+        count += 1
+        last = moment
+        return count
+    }
+}
+
 /// Tells of each call what it means. It follows the runs as they are committed, so that names made of a run's UID lead
 /// back to the service that the run is about.
 package final class Bearings {

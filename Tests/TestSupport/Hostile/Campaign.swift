@@ -50,6 +50,12 @@ package struct Campaign: Sendable {
         var cell: Cell { Cell(place, trouble) }
     }
 
+    /// The calls of one telling in which nothing went wrong.
+    struct Telling: Sendable {
+        var seed: UInt64
+        var places: [CallPlace: CallTally]
+    }
+
     package let seed: UInt64
     package let profiles: [Profile]
     /// Every cell that a story can come to.
@@ -60,7 +66,7 @@ package struct Campaign: Sendable {
         self.seed = seed
         let profiles = scenarios.map { scenario in
             let verdict = Self.tell(scenario, seed)
-            let places = verdict.places.sorted { $0.key < $1.key }.map { (place: $0.key, count: $0.value) }
+            let places = verdict.places.sorted { $0.key < $1.key }.map { (place: $0.key, count: $0.value.count) }
             let sites = places.flatMap { place, count in
                 CallTrouble.families.filter { $0.canHappen(to: place.call) }.map {
                     Site(place: place, count: count, trouble: $0)
@@ -79,6 +85,13 @@ package struct Campaign: Sendable {
         Schedule(scenario, FaultScript(story: scenario.name, seed: seed), usual: scenario.length).play()
     }
 
+    /// Which calls there are when a story is told with some seed.
+    static func calls(of scenario: Scenario, _ seed: UInt64) -> Telling {
+        let script = FaultScript(story: scenario.name, seed: seed)
+        return Telling(
+            seed: seed, places: Schedule(scenario, script, usual: scenario.length).play(endsAtGoal: true).places)
+    }
+
     /// What is wrong with the stories themselves: they are told without any fault first.
     package var violations: [String] {
         profiles.flatMap { profile in profile.verdict.violations.map { "\(profile.scenario.name): \($0)" } }
@@ -92,10 +105,14 @@ package struct Campaign: Sendable {
     package func schedule(_ number: Int) -> Schedule { schedule(number, book.choice(number)) }
 
     /// One more schedule for a cell that was tried too seldom: not every fault that is asked for comes about.
-    package func schedule(_ number: Int, for cell: Cell) -> Schedule {
+    /// - Parameter tried: How often each cell was tried; what else goes wrong is taken from the least of them.
+    package func schedule(_ number: Int, for cell: Cell, tried: [Cell: Int]) -> Schedule {
         let number = 1_000_000_000 + number
-        return schedule(number, book.choice(number, for: cell))
+        return schedule(number, book.choice(number, for: cell, tried))
     }
+
+    /// Cells that don't come about in every telling.
+    package var cellsByChance: Set<Cell> { book.cellsByChance }
 
     private func schedule(_ number: Int, _ choice: Plan.Choice) -> Schedule {
         let profile = profiles[choice.profile]
@@ -104,13 +121,18 @@ package struct Campaign: Sendable {
             return .call(
                 CallSite(target.ordinal, site.place), variant(of: site.trouble, site.place.call, number, index))
         }
+        // Not before it is certain what the schedule is for, and not after the story.
+        func moment(_ purpose: String) -> Int64 {
+            let span = max(0, profile.usual - choice.certainUntil) / 100
+            return choice.certainUntil + 100 * Int64(draw(purpose, number, below: Int(span)))
+        }
         if draw("world", number, below: 3) == 0 {
             let troubles = WorldTrouble.allCases
-            let at = 100 * Int64(draw("world at", number, below: Int(profile.usual / 100)))
-            faults.append(.world(at: at, troubles[draw("world trouble", number, below: troubles.count)]))
+            faults.append(
+                .world(at: moment("world at"), troubles[draw("world trouble", number, below: troubles.count)]))
         } else if draw("event", number, below: 5) == 0 {
-            let at = 100 * Int64(draw("event at", number, below: Int(profile.usual / 100)))
-            faults.append(.event(at: at, Self.events[draw("which event", number, below: Self.events.count)]))
+            faults.append(
+                .event(at: moment("event at"), Self.events[draw("which event", number, below: Self.events.count)]))
         }
         let seed = choice.seed ?? UInt64(1 + draw("seed", number, below: 1 << 40))
         var script = FaultScript(story: profile.scenario.name, seed: seed)

@@ -19,6 +19,8 @@ struct Plan {
         var targets: [(site: Int, ordinal: Int)]
         /// The seed of a telling in which that call was seen; `nil`: any.
         var seed: UInt64?
+        /// Until then, in milliseconds, nothing else goes wrong: so that call comes about as it did in that telling.
+        var certainUntil: Int64 = 0
     }
 
     /// Where a cell is met, and how surely.
@@ -26,10 +28,11 @@ struct Plan {
         var profile: Int
         var site: Int
         var cell: Int
+        var place: CallPlace
         /// The fewest calls that any telling had.
         var count: Int
-        /// Tellings, by seed, that had it, with the number of calls; when only some did.
-        var seeds: [(seed: UInt64, count: Int)]
+        /// Tellings that had it, by their place in the profile's, with the calls; the first has it always.
+        var tellings: [(telling: Int, tally: CallTally)]
 
         /// Whether it comes about in every telling, however late things are.
         var isSteady: Bool { count > 0 }
@@ -40,6 +43,10 @@ struct Plan {
     private let isLong: [Bool]
     /// By profile and site.
     private let spots: [[Spot]]
+    /// By profile: with the profile's own seed first.
+    private let seeds: [[UInt64]]
+    /// By profile: the calls of a telling, which is what it costs.
+    private let costs: [Int]
     /// By cell: where it is met.
     private let choices: [[(profile: Int, site: Int)]]
     private let shortCells: [Int]
@@ -50,7 +57,9 @@ struct Plan {
     /// So often each story is told in turn.
     private static let rounds = 20
     /// So often each cell is asked for before weights alone decide.
-    private static let enough = 4 * 30
+    private static let enough = 4 * 22
+    /// What was tried less often is worth a schedule of its own.
+    private static let wanted = 20
     /// Stories are told so often without a fault, each time with another seed, to see what depends on chance.
     private static let tellings: UInt64 = 3
 
@@ -60,19 +69,23 @@ struct Plan {
         isLong = profiles.map(\.isLong)
         let numbers = Dictionary(uniqueKeysWithValues: cells.enumerated().map { ($0.element, $0.offset) })
         var choices = [[(profile: Int, site: Int)]](repeating: [], count: cells.count)
+        let all = profiles.map { profile in
+            [Campaign.Telling(seed: seed, places: profile.verdict.places)]
+                + (1..<Self.tellings).map { Campaign.calls(of: profile.scenario, seed &+ $0 &* 0x9E37_79B9) }
+        }
+        seeds = all.map { $0.map(\.seed) }
+        costs = profiles.map { max(1, $0.verdict.places.values.reduce(0) { $0 + $1.count }) }
         spots = profiles.enumerated().map { index, profile in
-            let others = (1..<Self.tellings).map { number -> (seed: UInt64, places: [CallPlace: Int]) in
-                let other = seed &+ number &* 0x9E37_79B9
-                return (other, Campaign.tell(profile.scenario, other).places)
-            }
-            let tellings = [(seed: seed, places: profile.verdict.places)] + others
-            return profile.sites.enumerated().map { place, site in
+            profile.sites.enumerated().map { place, site in
                 let cell = numbers[site.cell] ?? 0
                 choices[cell].append((index, place))
-                let counts = tellings.map { (seed: $0.seed, count: $0.places[site.place] ?? 0) }
+                let tallies = all[index].enumerated().compactMap { telling, calls in
+                    calls.places[site.place].map { (telling: telling, tally: $0) }
+                }
+                let isSteady = tallies.count == all[index].count
                 return Spot(
-                    profile: index, site: place, cell: cell, count: counts.map(\.count).min() ?? 0,
-                    seeds: counts.filter { $0.count > 0 })
+                    profile: index, site: place, cell: cell, place: site.place,
+                    count: isSteady ? tallies.map(\.tally.count).min() ?? 0 : 0, tellings: tallies)
             }
         }
         let long = isLong
@@ -113,48 +126,91 @@ struct Plan {
         let all = choices[cell]
         let own = all.filter { self.isLong[$0.profile] == isLong }
         let found = (own.isEmpty ? all : own).map { spots[$0.profile][$0.site] }
-        // Where it comes about for sure, if there is such a place.
+        // Where it comes about for sure, if there is such a place; rather in a story that costs little.
         let steady = found.filter(\.isSteady)
-        let spot = ticket(
-            steady.isEmpty ? found : steady, (steady.isEmpty ? found : steady).map { weights[$0.profile] }, &random)
+        let fit = steady.isEmpty ? found : steady
+        let spot = ticket(fit, fit.map { 1_000 * weights[$0.profile] / (costs[$0.profile] + 50) + 1 }, &random)
         return complete(spot, isLong, &random)
     }
 
     func isLong(_ cell: Int) -> Bool { !choices[cell].contains { !isLong[$0.profile] } }
 
+    /// Whether it comes about in no story for sure.
+    func isByChance(_ cell: Int) -> Bool { !choices[cell].contains { spots[$0.profile][$0.site].isSteady } }
+
+    /// A choice for a cell that was tried too seldom, in the story that comes to most of such cells at the least cost.
+    /// - Parameter tried: By cell.
+    mutating func more(for cell: Int, _ tried: [Int], _ random: inout SplitMix) -> Choice {
+        asked = tried.map { 4 * $0 }
+        let found = choices[cell].map { spots[$0.profile][$0.site] }
+        let steady = found.filter(\.isSteady)
+        func worth(_ spot: Spot) -> Int {
+            let room = isLong[spot.profile] ? 8 : 3
+            let wanted = Set(spots[spot.profile].lazy.filter { tried[$0.cell] < Self.wanted }.map(\.cell)).count
+            return 100_000 * min(room, wanted) / (costs[spot.profile] + 150)
+        }
+        let worths = (steady.isEmpty ? found : steady).map { (spot: $0, worth: worth($0)) }
+        let best = worths.map(\.worth).max() ?? 0
+        let equals = worths.filter { $0.worth == best }.map(\.spot)
+        let spot = equals[below(equals.count, &random)]
+        return complete(spot, isLong[spot.profile], from: .max, &random)
+    }
+
     /// Adds what else goes wrong.
-    private mutating func complete(_ first: Spot, _ isLong: Bool, _ random: inout SplitMix) -> Choice {
+    /// - Parameter few: Of so many places that are drawn the least is taken each time.
+    private mutating func complete(
+        _ first: Spot, _ isLong: Bool, from few: Int = 6, _ random: inout SplitMix
+    ) -> Choice {
         var choice = Choice(profile: first.profile, targets: [])
+        var used: [Spot] = []
         if first.isSteady {
             choice.targets.append((first.site, 1 + below(first.count, &random)))
             asked[first.cell] += 4
         } else {
-            // It depends on chance: told with a seed that has shown it, it comes about again.
-            let telling = first.seeds[below(first.seeds.count, &random)]
-            choice.seed = telling.seed
-            choice.targets.append((first.site, 1 + below(telling.count, &random)))
-            asked[first.cell] += 3
+            // It depends on chance: told with a seed that has shown it, it comes about again, if nothing has gone wrong
+            // before.
+            let (telling, tally) = first.tellings[below(first.tellings.count, &random)]
+            choice.seed = seeds[first.profile][telling]
+            choice.certainUntil = tally.last
+            choice.targets.append((first.site, 1 + below(tally.count, &random)))
+            asked[first.cell] += 4
         }
-        // And what goes wrong before it may keep it from coming about.
-        let extras = first.isSteady ? (isLong ? 7 : 2) : (isLong ? 3 : 1)
-        for _ in 0..<extras {
-            guard let other = lesser(of: first.profile, apart: choice.targets.map(\.site), &random) else { break }
-            choice.targets.append((other.site, 1 + below(other.count, &random)))
+        used.append(first)
+        for _ in 0..<(isLong ? 7 : 2) {
+            let telling = choice.seed.flatMap { seeds[first.profile].firstIndex(of: $0) } ?? 0
+            guard
+                let other = lesser(
+                    of: first.profile, apart: used, after: (telling, choice.certainUntil), from: few, &random)
+            else { break }
+            // One call more for each that something happens to: most are sent again.
+            let taken = zip(used, choice.targets).filter { $0.0.place == other.place }.map { $0.1.ordinal }
+            let free = (1...other.count + taken.count).filter { !taken.contains($0) }
+            choice.targets.append((other.site, free[below(free.count, &random)]))
+            used.append(other)
             asked[other.cell] += 4
         }
         return choice
     }
 
-    /// Of a few of a story's sites the one that was asked for least.
-    private func lesser(of profile: Int, apart: [Int], _ random: inout SplitMix) -> Spot? {
+    /// Of a few of a story's sites, or of all, the one that was asked for least.
+    /// - Parameter moment: None that come in this telling before that.
+    private func lesser(
+        of profile: Int, apart: [Spot], after moment: (telling: Int, at: Int64) = (0, 0), from few: Int = 6,
+        _ random: inout SplitMix
+    ) -> Spot? {
         let own = spots[profile]
-        var best: Spot?
-        for _ in 0..<6 {
-            let spot = own[below(own.count, &random)]
-            guard spot.isSteady, !apart.contains(spot.site) else { continue }
-            if best.map({ asked[spot.cell] < asked[$0.cell] }) ?? true { best = spot }
+        func isFit(_ spot: Spot) -> Bool {
+            guard spot.isSteady, !apart.contains(where: { $0.site == spot.site }) else { return false }
+            return moment.at == 0 || spot.tellings[moment.telling].tally.first > moment.at
         }
-        return best ?? own.first { $0.isSteady && !apart.contains($0.site) }
+        var best: Spot?
+        let start = below(own.count, &random)
+        for index in 0..<min(few, own.count) {
+            let spot = own[few < own.count ? below(own.count, &random) : (start + index) % own.count]
+            guard best.map({ asked[spot.cell] < asked[$0.cell] }) ?? true, isFit(spot) else { continue }
+            best = spot
+        }
+        return best ?? (few < own.count ? own.first { isFit($0) } : nil)
     }
 
     private func leastAsked(of group: [Int], _ random: inout SplitMix) -> Int {
@@ -195,11 +251,13 @@ final class PlanBook: Sendable {
     }
 
     private let make: @Sendable () -> Plan
+    private let cells: [Cell]
     private let numbers: [Cell: Int]
     private let state = Mutex<State?>(nil)
 
     init(_ seed: UInt64, _ profiles: [Campaign.Profile], _ cells: [Cell]) {
         make = { Plan(seed, profiles, cells) }
+        self.cells = cells
         numbers = Dictionary(uniqueKeysWithValues: cells.enumerated().map { ($0.element, $0.offset) })
         self.seed = seed
     }
@@ -221,26 +279,29 @@ final class PlanBook: Sendable {
                 state.next += 1
                 if current == number { return choice }
             }
-        }
+        } ?? Plan.Choice(profile: 0, targets: [])
     }
 
-    /// A choice for one cell, whatever was asked for before.
-    func choice(_ number: Int, for cell: Cell) -> Plan.Choice {
+    /// A choice for one cell, after so many tries of each.
+    func choice(_ number: Int, for cell: Cell, _ tried: [Cell: Int]) -> Plan.Choice {
         with { state in
             var random = SplitMix(state: keyedHash(seed, "more", UInt64(number)))
             var plan = state.fresh
-            let index = numbers[cell] ?? 0
-            return plan.choice(for: index, plan.isLong(index), &random)
-        }
+            return plan.more(for: numbers[cell] ?? 0, cells.map { tried[$0] ?? 0 }, &random)
+        } ?? Plan.Choice(profile: 0, targets: [])
     }
 
-    private func with(_ body: (inout State) -> Plan.Choice) -> Plan.Choice {
+    var cellsByChance: Set<Cell> {
+        with { state in Set(cells.indices.filter(state.fresh.isByChance).map { cells[$0] }) } ?? []
+    }
+
+    private func with<Value>(_ body: (inout State) -> Value) -> Value? {
         if state.withLock({ $0 == nil }) {
             let plan = make()
             state.withLock { $0 = State(fresh: plan, plan: plan) }
         }
         return state.withLock { state in
-            guard var known = state.take() else { return Plan.Choice(profile: 0, targets: []) }
+            guard var known = state.take() else { return nil }
             defer { state = known }
             return body(&known)
         }

@@ -21,7 +21,7 @@ package struct Verdict: Sendable {
     /// From the beginning to the goal.
     package var duration: Int64 = 0
     /// Calls by what they are.
-    package var places: [CallPlace: Int] = [:]
+    package var places: [CallPlace: CallTally] = [:]
 }
 
 /// Tells one story with one script of faults, and judges it.
@@ -47,8 +47,10 @@ package struct Schedule {
     /// Beyond those of the story itself: who runs in circles without a write is found like that.
     package static let patientPasses = 20
 
-    /// - Parameter watch: Sees the stage before anything happens: for traces and for tests.
-    package func play(_ watch: (Stage) -> Void = { _ in }) -> Verdict {
+    /// - Parameters:
+    ///   - watch: Sees the stage before anything happens: for traces and for tests.
+    ///   - endsAtGoal: Only the way there is of interest: what comes afterwards is not played, and nothing is judged.
+    package func play(endsAtGoal: Bool = false, _ watch: (Stage) -> Void = { _ in }) -> Verdict {
         let stage = Stage(scenario, seed: script.seed)
         let world = stage.world
         let invariants = Invariants(world, user: stage.user)
@@ -59,6 +61,10 @@ package struct Schedule {
             world.scheduler.after(Int64(number) * 700, "a controller starts") { world.start() }
         }
         reachGoal(stage, adversary, invariants, &verdict)
+        if endsAtGoal {
+            verdict.places = adversary.places
+            return verdict
+        }
         if script.faults.isEmpty, scenario.isSmooth {
             if world.wire.conflicts > 0 {
                 invariants.broken("\(world.wire.conflicts) conflicts, and nothing went wrong")

@@ -42,8 +42,10 @@ def service(name, image=IMAGE, path=None, **more):
     return {"name": name, "image": image, "major": 15, "storage": {"size": "1Gi"}, "archive": own} | more
 
 
-def location(key):
-    return {"location": {"uri": f"s3://backups/{key}", "engine": "Postgres", "repository": {"name": "prod-readonly"}}}
+def location(key, bucket="backups", **instead):
+    """A place that nobody recorded. A part of it is left out when None is given for it."""
+    parts = {"uri": f"s3://{bucket}/{key}", "engine": "Postgres", "repository": {"name": "prod-readonly"}} | instead
+    return {"location": {name: value for name, value in parts.items() if value is not None}}
 
 
 def at(moment, **more):
@@ -57,7 +59,7 @@ def clone(name, source="prod-readonly", target=None, **more):
 
 
 def run(name, source="prod-readonly", source_path="orders", target=None, place=None, **more):
-    mode = "PointInTime" if (target or {}).get("kind") == "Time" else "NewService"
+    mode = "PointInTime" if (target or {}).get("kind") in ("Time", "Xid", "Lsn", "Name") else "NewService"
     spec = {"mode": mode, "source": place or archive(source, source_path), "target": {"newService": service(name, **more)}}
     if target or not place:
         spec["recoveryTarget"] = target or {"kind": "Latest"}
@@ -91,15 +93,24 @@ def stateful_set(name, namespace, replicas, container, claims=None):
 
 def source():
     """A PostgreSQL that archives, with what a logical replication slot needs."""
-    variables = [{"name": "POSTGRES_DB", "value": "shop"},
-                 {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "orders-db", "key": "password"}}},
-                 {"name": "WALG_S3_PREFIX", "value": "s3://backups/prod/orders"},
+    variables = [{"name": "WALG_S3_PREFIX", "value": "s3://backups/prod/orders"},
                  {"name": "BACKUP_SCHEDULE", "value": "0 3 * * *"}, {"name": "ARCHIVE_TIMEOUT", "value": "0"}]
+    return database("orders-db", [], variables, [{"secretRef": {"name": "source-writer"}}])
+
+
+def publisher():
+    """A PostgreSQL that the source subscribes to. It tells who connects, and from where, in its pod's log."""
+    return database("billing-db", ["log_connections=on", "logging_collector=off", "log_line_prefix=%h %u "])
+
+
+def database(name, settings, variables=(), files=()):
+    arguments = [word for setting in ["wal_level=logical", *settings] for word in ("-c", setting)]
+    password = {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": name, "key": "password"}}}
     container = {
-        "name": "postgres", "image": IMAGE, "args": ["postgres", "-c", "wal_level=logical"], "env": variables,
-        "envFrom": [{"secretRef": {"name": "source-writer"}}],
+        "name": "postgres", "image": IMAGE, "args": ["postgres", *arguments],
+        "env": [{"name": "POSTGRES_DB", "value": "shop"}, password, *variables], "envFrom": list(files),
         "readinessProbe": {"exec": {"command": ["pg_isready", "-q", "-U", "postgres"]}, "periodSeconds": 1},
         "volumeMounts": [{"name": "data", "mountPath": "/var/lib/postgresql"}]}
     data = {"metadata": {"name": "data"}, "spec": {
         "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
-    return stateful_set("orders-db", "prod", 1, container, [data])
+    return stateful_set(name, "prod", 1, container, [data])

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The objects that the end-to-end tests create."""
+import hashlib
+
 from cluster import RUN, credentials
 
 SPACE = "staging"
@@ -30,7 +32,7 @@ def repository(name, prefix, secret, **s3):
     place = {"endpoint": endpoint(), "insecure": True, "bucket": "backups", "prefix": prefix} | s3
     return ours("BackupRepository", name, {
         "s3": place, "credentials": {"secretRef": {"name": secret}},
-        "allowedImages": ["docker.io/reprise/postgres-walg"]})
+        "allowedImages": ["docker.io/reprise/postgres-walg"], "discovery": {"createBackups": "Newest"}})
 
 
 def archive(repository_name, path):
@@ -46,6 +48,12 @@ def location(key, bucket="backups", **instead):
     """A place that nobody recorded. A part of it is left out when None is given for it."""
     parts = {"uri": f"s3://{bucket}/{key}", "engine": "Postgres", "repository": {"name": "prod-readonly"}} | instead
     return {"location": {name: value for name, value in parts.items() if value is not None}}
+
+
+def found(backup):
+    """The ServiceBackup of a base backup of the source: its name follows from what it is."""
+    what = "\n".join(["prod-readonly", "orders", "15", backup])
+    return {"backup": {"name": f"prod-readonly-backup-{hashlib.sha256(what.encode()).hexdigest()[:12]}"}}
 
 
 def at(moment, **more):

@@ -6,11 +6,11 @@ import re
 import unittest
 
 import manifests as make
-from cluster import kubectl, sql, wait
+from cluster import OURS, kubectl, sql, wait
 from manifests import SPACE
 from world import CHECKSUM, condition, world
 
-NAME, ORPHAN = "orders-to-name", "orders-orphan"
+NAME, ORPHAN, FOUND = "orders-to-name", "orders-orphan", "orders-found"
 NO_ARCHIVE = {"mode": "Disabled"}  # saves a base backup each
 
 
@@ -35,7 +35,9 @@ def setUpModule():
 def ask():
     """Makes all of the requests at once."""
     it = world()
+    it.oldest = re.search(r"base_[0-9A-F]{24}", min(key for key, _, _ in it.before if key.endswith("_sentinel.json")))[0]
     it.api.create(
+        make.run(FOUND, place=make.found(it.oldest), archive=NO_ARCHIVE),
         make.clone(NAME, target={"kind": "Name", "name": it.marks["name"]}, archive=NO_ARCHIVE),
         make.run(ORPHAN, place=make.location("prod/lost/15"), archive=NO_ARCHIVE))
     it.api.create(*(make.run(name, target=target, archive=NO_ARCHIVE) for name, (target, _, _) in targets().items()))
@@ -62,10 +64,7 @@ class Targets(unittest.TestCase):
         self.check_plan(run["status"])
 
     def check_plan(self, status):
-        backups = sorted(key for key, _, _ in self.it.before if key.endswith("_sentinel.json"))
-        self.assertEqual(len(backups), 2)
-        oldest = re.search(r"base_[0-9A-F]{24}", backups[0])[0]
-        self.assertEqual((status["plan"]["baseBackup"], status["plan"]["path"]), (oldest, "InitContainer"))
+        self.assertEqual((status["plan"]["baseBackup"], status["plan"]["path"]), (self.it.oldest, "InitContainer"))
 
     def test_1_a_restore_point_before_the_newest_base_backup(self):
         found = self.it.clone_settled(NAME)
@@ -85,12 +84,26 @@ class Targets(unittest.TestCase):
         self.assertEqual(run["status"]["plan"]["systemIdentifier"], self.it.on_source(
             "select system_identifier from pg_control_system()"))
 
+    def test_5_a_backup_by_the_name_of_its_object(self):
+        run = self.restored(FOUND)
+        self.assertEqual(run["status"]["plan"]["recoveryTarget"], "BackupEnd")
+        self.assertEqual(run["status"]["restore"]["sealed"]["recoveredTo"], "reached consistency")
+        self.assertTrue(self.rows(FOUND).startswith("20000/"), self.rows(FOUND))
+        self.check_plan(run["status"])
+        backups = self.it.api.list(f"{OURS}/namespaces/{SPACE}/servicebackups")
+        found = next(item for item in backups if item["metadata"]["name"] == make.found(self.it.oldest)["backup"]["name"])
+        self.assertEqual((found["status"]["state"], found["status"]["systemIdentifier"]),
+                         ("Ready", run["status"]["plan"]["systemIdentifier"]))
+        of_archives = [item["spec"]["discovered"]["path"] for item in backups
+                       if item["spec"]["discovered"]["repository"]["name"] == "prod-readonly"]
+        self.assertEqual(sorted(of_archives), ["gapped"] * 2 + ["lost"] * 2 + ["orders"] * 2)
+
     def test_4_no_clone_has_spoken_with_what_the_source_subscribes_to(self):
         """Every clone of this world has the source's subscription in its data."""
         it = self.it
-        clones = [NAME, ORPHAN, *targets()]
+        clones = [NAME, ORPHAN, FOUND, *targets()]
         it.clone_settled(NAME)
-        for name in (ORPHAN, *targets()):
+        for name in (ORPHAN, FOUND, *targets()):
             self.restored(name)
         for name in clones:
             found = self.on_clone(name, "select subname, subenabled, subslotname is null from pg_subscription order by 1")

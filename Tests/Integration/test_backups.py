@@ -17,9 +17,9 @@ class BackupTests(Case):
             return found if found and condition(found[0], 'Ready').get('status') == 'True' else None
         found, = until('the ServiceBackup', 60, ready)
         self.assertEqual(found['spec']['discovered'], {
-            'repository': {'name': 'source'}, 'path': 'orders', 'major': 15, 'name': programs.BACKUP})
+            'repository': {'name': 'source'}, 'path': 'prod/orders-db', 'major': 15, 'name': programs.BACKUP})
         self.assertEqual((found['status']['state'], found['status']['format']), ('Ready', 'walg'))
-        self.assertEqual(found['status']['location'], f's3://backups/orders/15/basebackups_005/{programs.BACKUP}')
+        self.assertEqual(found['status']['location'], f's3://backups/prod/orders-db/15/basebackups_005/{programs.BACKUP}')
         printed = self.environment.kubectl('-n', space, 'get', 'sbk').stdout
         self.assertIn('Ready', printed)
 

@@ -64,6 +64,19 @@ package struct Patch: Hashable, Sendable {
         return Patch(.merge, body: try encoded(MetadataBody(metadata: mark)))
     }
 
+    /// Removes annotations, if it still is this incarnation and they have these values.
+    ///
+    /// A JSON patch with tests, and no resourceVersion, as for `scale`.
+    package static func dropAnnotations(_ values: [String: String], of seen: Seen) throws(APIError) -> Patch {
+        var steps = [PatchOperation(op: "test", path: "/metadata/uid", value: .text(try MetadataMark(seen).uid))]
+        for (name, value) in values.sorted(by: { $0.key < $1.key }) {
+            let escaped = name.replacing("~", with: "~0").replacing("/", with: "~1")
+            steps.append(PatchOperation(op: "test", path: "/metadata/annotations/\(escaped)", value: .text(value)))
+            steps.append(PatchOperation(op: "remove", path: "/metadata/annotations/\(escaped)", value: nil))
+        }
+        return Patch(.json, body: try encoded(steps))
+    }
+
     /// Removes variables from one container of a workload's pod template, whoever set them.
     package static func dropEnvironment(
         _ names: [String], fromContainer container: String, of seen: Seen
@@ -110,7 +123,8 @@ private struct PatchOperation: Encodable {
 
     var op: String
     var path: String
-    var value: Value
+    /// Absent where an operation takes none.
+    var value: Value?
 }
 
 /// The metadata of a PUT: which incarnation.

@@ -16,6 +16,7 @@ extension BehaviorSet {
                 BoundBehavior(ServiceBackupBehavior.self),
             ],
             watching: [
+                WatchedKind(RestoreApproval.self),
                 .children(StatefulSet.self),
                 .children(PersistentVolumeClaim.self), .children(Pod.self), .children(Job.self),
                 .children(Service.self), .children(ConfigMap.self, in: namespace),

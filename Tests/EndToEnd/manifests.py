@@ -99,19 +99,19 @@ def stateful_set(name, namespace, replicas, container, claims=None):
         "volumeClaimTemplates": claims or []}}
 
 
-def source():
+def source(name="orders-db", namespace="prod", prefix="s3://backups/prod/orders", store="source-writer"):
     """A PostgreSQL that archives, with what a logical replication slot needs."""
-    variables = [{"name": "WALG_S3_PREFIX", "value": "s3://backups/prod/orders"},
+    variables = [{"name": "WALG_S3_PREFIX", "value": prefix},
                  {"name": "BACKUP_SCHEDULE", "value": "0 3 * * *"}, {"name": "ARCHIVE_TIMEOUT", "value": "0"}]
-    return database("orders-db", [], variables, [{"secretRef": {"name": "source-writer"}}])
+    return database(name, namespace, [], variables, [{"secretRef": {"name": store}}])
 
 
 def publisher():
     """A PostgreSQL that the source subscribes to. It tells who connects, and from where, in its pod's log."""
-    return database("billing-db", ["log_connections=on", "logging_collector=off", "log_line_prefix=%h %u "])
+    return database("billing-db", "prod", ["log_connections=on", "logging_collector=off", "log_line_prefix=%h %u "])
 
 
-def database(name, settings, variables=(), files=()):
+def database(name, namespace, settings, variables=(), files=()):
     arguments = [word for setting in ["wal_level=logical", *settings] for word in ("-c", setting)]
     password = {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": name, "key": "password"}}}
     container = {
@@ -121,4 +121,4 @@ def database(name, settings, variables=(), files=()):
         "volumeMounts": [{"name": "data", "mountPath": "/var/lib/postgresql"}]}
     data = {"metadata": {"name": "data"}, "spec": {
         "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
-    return stateful_set(name, "prod", 1, container, [data])
+    return stateful_set(name, namespace, 1, container, [data])

@@ -149,6 +149,15 @@ import Testing
                 + #"{"op":"test","path":"/metadata/generation","value":3},"#
                 + #"{"op":"replace","path":"/spec/replicas","value":0}]"#)
 
+        let dropped = try Patch.dropAnnotations(["reprise.dev/run": "r-1", "a~b": "c"], of: Self.seen)
+        #expect(dropped.format == .json)
+        #expect(
+            String(decoding: dropped.body, as: UTF8.self)
+                == #"[{"op":"test","path":"/metadata/uid","value":"u-1"},"#
+                + #"{"op":"test","path":"/metadata/annotations/a~0b","value":"c"},"#
+                + #"{"op":"remove","path":"/metadata/annotations/a~0b"},"#
+                + #"{"op":"test","path":"/metadata/annotations/reprise.dev~1run","value":"r-1"},"#
+                + #"{"op":"remove","path":"/metadata/annotations/reprise.dev~1run"}]"#)
         let marks = try Patch.annotations(["reprise.dev/run": "r-1", "old": nil], of: Self.seen)
         #expect(marks.format == .merge)
         #expect(

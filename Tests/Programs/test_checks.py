@@ -17,7 +17,8 @@ PASSING = [  # query, what is expected
     ("select count(*) = 1106 from public.t -- all of them", None),
     ("with a as (select 1 as one) select one from a", "1"),
     ("values ('it''s \"quoted\" \\ %')", "it's \"quoted\" \\ %"),
-    ("select current_setting('search_path')", "pg_catalog"),
+    ("select count(*) > 0 from t", None),
+    ("select current_setting('search_path')", "pg_catalog,public"),
     ("select not rolsuper from pg_catalog.pg_roles where rolname = session_user", None),
     ("select current_setting('transaction_read_only')", "on"),
     ("select current_database()", "we'ird \\db"),
@@ -37,7 +38,7 @@ FAILING = [
     ("select set_config('transaction_read_only', 'off', false) is not null and false", None),
     ("select pg_sleep(30) is not null", None),
     ("select true from pg_read_file('/etc/passwd')", None),
-    ("select count(*) from t", "1106"),  # no schema but pg_catalog is looked in
+    ("select count(*) from elsewhere.t", "1106"),
     ("", None),
 ]
 

@@ -35,7 +35,7 @@ struct FakeReader: Reader {
     ) -> Observed<[R]> {
         reads += 1
         let found = objects.values.compactMap { $0 as? R }.filter {
-            $0.metadata.namespace == namespace && $0.metadata.labels?[label] == value
+            $0.metadata.namespace == namespace && $0.indexed?[label] == value
         }
         return .present(found.sorted { $0.metadata.name < $1.metadata.name })
     }

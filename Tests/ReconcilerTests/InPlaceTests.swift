@@ -15,13 +15,13 @@ struct InPlaceTests {
         return world
     }
 
-    @Test("the order is: look, lock, stop, permit, replace, revoke, start, unlock")
+    @Test("the order is: look, lock, look again, stop, permit, replace, revoke, start, unlock")
     func story() {
         var world = Self.approved()
         world.settle()
         #expect(
             world.deeds == [
-                "create Job inspect-1", "create Job scan-source-1", "lock", "scale to 0",
+                "create Job inspect-1", "create Job scan-source-1", "lock", "create Job recheck-1", "scale to 0",
                 "create ConfigMap permit-replace", "create Job replace-1", "delete ConfigMap permit-replace",
                 "scale to 1", "unlock",
             ])

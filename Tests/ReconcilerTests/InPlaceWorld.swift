@@ -28,7 +28,6 @@ struct InPlaceWorld: CustomStringConvertible {
             spec.confirm = "orders/9c41b7aa"
             change(&spec)
         }
-        reader.settings.offersInPlace = true
         reader.add(Story.repository("prod", prefix: "prod"))
         reader.add(Self.service)
         reader.add(Self.workload())
@@ -39,6 +38,7 @@ struct InPlaceWorld: CustomStringConvertible {
                 status: .init(phase: "Bound")))
         reader.add(Namespace(metadata: ObjectMeta(name: "staging", uid: "space-1")))
         results[.inspect] = .inspect(Self.inspection())
+        results[.recheck] = .inspect(Self.inspection())
         results[.scanSource] = .scan(Story.scan())
         results[.replace] = .replace(Self.replaced())
         results[.undo] = .replace(Self.undone())
@@ -144,6 +144,10 @@ struct InPlaceWorld: CustomStringConvertible {
             for (key, value) in annotations { all[key] = value }
             workload.metadata.annotations = all
             reader.add(workload)
+        case .dropAnnotations(let seen, let values):
+            guard var workload = reader.objects[seen.ref] as? ServiceWorkload else { return }
+            workload.metadata.annotations = workload.metadata.annotations?.filter { values[$0.key] != $0.value }
+            reader.add(workload)
         case .setFinalizers(_, let finalizers): run.metadata.finalizers = finalizers
         case .record: reader.recorded(run, run.status ?? RestoreRunStatus())
         default: break
@@ -187,8 +191,8 @@ struct InPlaceWorld: CustomStringConvertible {
         reader.add(
             RestoreApproval(
                 metadata: ObjectMeta(
-                    name: "approval-by-\(approver)", namespace: "staging", uid: "a-\(approver)", creationTimestamp: now,
-                    labels: [Label.runUID: Story.uid]), spec: spec))
+                    name: "approval-by-\(approver)", namespace: "staging", uid: "a-\(approver)", creationTimestamp: now),
+                spec: spec))
     }
 
     mutating func edit(_ change: (inout ServiceWorkload) -> Void) {
@@ -216,7 +220,8 @@ struct InPlaceWorld: CustomStringConvertible {
             case .delete(let seen):
                 "delete \(seen.ref.kind.kind) \(seen.ref.name.replacing("reprise-3f2a91c0-1111-", with: ""))"
             case .scale(_, _, let replicas): "scale to \(replicas)"
-            case .annotate(_, let annotations): annotations[TargetLock.annotation] == .some(nil) ? "unlock" : "lock"
+            case .annotate: "lock"
+            case .dropAnnotations: "unlock"
             case .record, .setFinalizers: nil
             default: "\(effect)"
             }

@@ -79,7 +79,7 @@ struct ManagedServiceTests {
     @Test(
         "what is offered: what the engine allows, this version does and there is an archive for",
         arguments: [
-            (.postgres, true, [false, true, true]), (.postgres, false, [false, false, false]),
+            (.postgres, true, [true, true, true]), (.postgres, false, [false, false, false]),
             (.redis, true, [false, false, false]), (.mongodb, false, [false, false, false]),
             (.s3, true, [false, false, false]),
         ] as [(EngineName, Bool, [Bool])])
@@ -90,6 +90,36 @@ struct ManagedServiceTests {
         #expect([found.restoreInPlace, found.restoreToNewService, found.pitr] == expected)
         #expect((found.latestPitrTime != nil) == (expected[2] == true))
         #expect((status.suggestedNewServiceName != nil) == (expected[1] == true))
+    }
+
+    @Test("which run works on it is shown, and else the one that waits longest")
+    func activeOperation() throws {
+        func run(_ name: String, _ state: RunState, age: Int64, of service: String = "orders-db") -> RestoreRun {
+            var spec = RestoreRunSpec()
+            spec.target = .init(service: .init(name: service))
+            var status = RestoreRunStatus()
+            status.state = Open(state)
+            status.phase = Open(.restore)
+            // Whoever writes a label writes what he likes: what the spec names counts.
+            return RestoreRun(
+                metadata: ObjectMeta(
+                    name: name, namespace: "staging", uid: "u-\(name)", resourceVersion: "1",
+                    creationTimestamp: Story.now.adding(seconds: -age),
+                    labels: [RestoreRun.targetIndex: "orders-db"]), spec: spec, status: status)
+        }
+        let service = Self.service(.postgres, archive: nil)
+        func active(_ runs: [RestoreRun]) -> String? {
+            var reader = FakeReader()
+            for run in runs { reader.add(run) }
+            let snapshot = ManagedServiceBehavior.observe(service, through: &reader)
+            return ManagedServiceBehavior.decide(snapshot, at: Story.now).status?.activeOperation?.name
+        }
+        let name = service.metadata.name
+        #expect(active([]) == nil)
+        #expect(active([run("done", .completed, age: 9, of: name), run("other", .running, age: 9, of: "x")]) == nil)
+        let waiting = [run("a-young", .pending, age: 1, of: name), run("old", .pending, age: 2, of: name)]
+        #expect(active(waiting) == "old")
+        #expect(active(waiting + [run("z-works", .running, age: 0, of: name)]) == "z-works")
     }
 
     @Test("the window is that of its archive at its major version")

@@ -93,7 +93,7 @@ struct PostgresServiceTests {
         let container = try #require(spec.initContainers?.first)
         #expect(spec.initContainers?.count == 1)
         #expect(container.name == PostgresService.initContainer)
-        #expect(container.command == ["/bin/sh", "-c", PostgresPrograms.restore, "reprise"])
+        #expect(container.command == Expansion.shell(PostgresPrograms.restore))
         #expect((container.image, container.resources?.requests) == (server.image, server.resources?.requests))
         #expect(container.volumeMounts == server.volumeMounts)
         #expect(container.envFrom == server.envFrom)

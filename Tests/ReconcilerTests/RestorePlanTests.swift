@@ -109,7 +109,7 @@ struct RestorePlanTests {
             Refusal(reason: "NoBackupsFound", reader: reader(nil)),
             Refusal(reason: "CatalogPending", reader: unknown, isFinal: false),
             Refusal(reason: "RepositoryNotFound", reader: gone, isFinal: false),
-            Refusal(reason: "UnsupportedMode", reader: reader()) {
+            Refusal(reason: "ServiceNotFound", reader: reader(), isFinal: false) {
                 $0.mode = Open(.inPlace)
                 $0.target = .init(service: .init(name: "orders"))
                 $0.confirm = nil

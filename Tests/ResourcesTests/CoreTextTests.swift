@@ -6,6 +6,31 @@ import Testing
 
 /// Names, quantities, durations and log positions: text that people write and the controller calculates with.
 @Suite struct CoreTextTests {
+    /// What the kubelet makes of a command or a value, where there are no variables of that name.
+    private static func expanded(_ text: String) -> String {
+        var result = ""
+        var rest = Substring(text)
+        while let first = rest.popFirst() {
+            if first == "$", rest.first == "$" { rest.removeFirst() }
+            result.append(first)
+        }
+        return result
+    }
+
+    @Test(
+        "what a pod is to get as it is comes out of the kubelet's expansion as it was",
+        arguments: [
+            "plain", "a $x and ${y}", "$$", "do $$ begin end $$", "cost: 5$", "$(hostname)", "$$(POD)", "x$(a)$b$$c$$$",
+        ])
+    func expansion(_ text: String) {
+        let escaped = Expansion.escaped(text)
+        #expect(Self.expanded(escaped) == text)
+        // A reference must not be left: there may be a variable of that name.
+        #expect(!escaped.replacing("$$", with: "").contains("$("))
+        #expect(VariableManifest("A", value: text).value == escaped)
+        #expect(Expansion.shell(text) == ["/bin/sh", "-c", escaped, "reprise"])
+    }
+
     @Test(
         arguments: [
             ("0", 0), ("1", 1), ("20Gi", 21_474_836_480), ("1Ki", 1_024), ("1Mi", 1 << 20), ("1Ti", 1 << 40),

@@ -53,6 +53,8 @@ package final class ModelStores: @unchecked Sendable {
         package var gap: Gap?
         /// The UID of the claim whose service archives here; `nil` for one outside of the story.
         package var owner: String?
+        /// Where timelines have left the one before, by number: of those that began in place.
+        package var switches: [Int64: String] = [:]
         /// Other database systems that have archived into it.
         package var strangers: Set<String> = []
 

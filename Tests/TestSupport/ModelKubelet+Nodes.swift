@@ -12,8 +12,11 @@ extension ModelKubelet {
     /// The node for a pod: the one that its volumes are attached to, unless nobody hears of that.
     func place(_ pod: ModelPod, _ mounts: [Mount]) -> String? {
         if let node = pod.node { return node }
+        if let neighbour = neighbour(pod), neighbour.map(lostNodes.contains) ?? true { return nil }
         let attached = mounts.compactMap { volumes[$0.claim]?.node }.first { !lostNodes.contains($0) }
-        guard let node = attached ?? nodes.first(where: { !lostNodes.contains($0) }) else { return nil }
+        guard let node = neighbour(pod) ?? attached ?? nodes.first(where: { !lostNodes.contains($0) }) else {
+            return nil
+        }
         pod.node = node
         pod.status.set(["conditions"], .array([["type": "PodScheduled", "status": "True"]]))
         api.acting(as: "scheduler") {
@@ -23,6 +26,18 @@ extension ModelKubelet {
             }
         }
         return node
+    }
+
+    /// The node of the pods that a pod must run beside: `nil` when it must not, and in it `nil` when there is none.
+    private func neighbour(_ pod: ModelPod) -> String?? {
+        let path = ["spec", "affinity", "podAffinity", "requiredDuringSchedulingIgnoredDuringExecution"]
+        guard let object = api[pod.key], let term = object[path: path]?.array?.first,
+            case .object(let wanted)? = term[path: ["labelSelector", "matchLabels"]]
+        else { return nil }
+        let others = api.all(.pods, in: pod.key.namespace).filter { _, other in
+            wanted.members.allSatisfy { other.text("metadata", "labels", $0.key) == $0.value.string }
+        }
+        return .some(others.compactMap { $0.object.text("spec", "nodeName") }.first)
     }
 
     /// ReadWriteOnce is per node: two pods on one node have it at once, a pod on another waits.

@@ -21,7 +21,20 @@ extension ModelStores {
         let objects = listed(bucket, below: "\(path)/\(major)/")
         listing.objects = Int64(objects.count)
         listing.ranges = Self.ranges(objects, below: "\(path)/\(major)/wal_005/")
+        listing.timelines = histories(objects, archive)
         return listing
+    }
+
+    /// Timelines that began in place, each where its history file says.
+    private func histories(_ objects: [Object], _ archive: Archive) -> [ScannedTimeline] {
+        objects.compactMap { object in
+            guard object.key.contains(".history"), let name = object.key.split(separator: "/").last,
+                let timeline = Int64(name.prefix(8), radix: 16), let left = archive.switches[timeline]
+            else { return nil }
+            var found = ScannedTimeline(timeline: timeline, parent: timeline - 1, switchLSN: left)
+            found.lastModified = object.modified
+            return found
+        }
     }
 
     private func scanned(_ backup: Backup, _ archive: Archive) -> ScannedBackup {

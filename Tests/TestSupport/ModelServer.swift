@@ -92,9 +92,27 @@ extension ModelImages {
                 kubelet.violations.append("\(process.key) listens with data that was not sealed")
             }
             kubelet.note(process, isOpen ? "serves" : "serves nobody")
-            push(process, claim, [ModelStores.segment(cluster?.timeline ?? 1, 9)])
+            push(process, claim, newFiles(process, cluster))
             kubelet.answers(process, .accepting)
         }
+    }
+
+    /// What a server archives that has just begun to serve. One that was promoted in place has left its timeline in the
+    /// newest segment.
+    private func newFiles(_ process: ModelKubelet.Process, _ cluster: ModelVolume.Cluster?) -> [String] {
+        let timeline = cluster?.timeline ?? 1
+        guard let cluster, let place = archivePlace(process, cluster), let archive = kubelet.stores.archives[place],
+            archive.owner == process.claim, archive.timeline < timeline
+        else { return [ModelStores.segment(timeline, 9)] }
+        let newest = kubelet.stores.newestSegment(place)
+        for number in archive.timeline + 1...timeline {
+            kubelet.stores.archives[place]?.switches[number] =
+                "0/\(String(newest, radix: 16, uppercase: true))000028"
+        }
+        let histories = (archive.timeline + 1...timeline).map {
+            "\(String(repeating: "0", count: 7))\($0).history"
+        }
+        return histories + [ModelStores.segment(timeline, newest)]
     }
 
     /// A clean end: what was not archived yet is archived now.

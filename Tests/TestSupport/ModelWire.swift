@@ -14,16 +14,19 @@ package struct WireCall: Sendable {
 
     /// Of a POST: what it wants to make.
     package var name: String?
+    /// Of what it says, to tell two writes to one object apart.
+    package var digest: UInt64
 
     package let isWrite: Bool
     package let isAboutLease: Bool
 
-    init(number: Int, incarnation: String, verb: String, target: String, name: String? = nil) {
+    init(number: Int, incarnation: String, verb: String, target: String, name: String? = nil, digest: UInt64 = 0) {
         self.number = number
         self.incarnation = incarnation
         self.verb = verb
         self.target = target
         self.name = name
+        self.digest = digest
         isWrite = !["GET", "WATCH", "FOLLOW", "ASK"].contains(verb)
         isAboutLease = target.holds("/leases")
     }
@@ -169,8 +172,11 @@ package final class ModelWire: @unchecked Sendable {
     func heldBack(_ plural: String) -> Int64 { held.isEmpty ? 0 : held[plural] ?? 0 }
     func tellsTwice(_ plural: String) -> Bool { doubled.isEmpty ? false : (doubled[plural] ?? 0) > scheduler.now }
 
-    func begin(_ incarnation: String, _ verb: String, _ target: String, name: String? = nil) -> WireCall {
-        let call = WireCall(number: calls.count, incarnation: incarnation, verb: verb, target: target, name: name)
+    func begin(_ incarnation: String, _ verb: String, _ target: String, name: String? = nil, digest: UInt64 = 0)
+        -> WireCall
+    {
+        let call = WireCall(
+            number: calls.count, incarnation: incarnation, verb: verb, target: target, name: name, digest: digest)
         calls.append(call)
         if call.isWrite, !call.isAboutLease { writeCount += 1 }
         return call
@@ -271,13 +277,19 @@ package final class ModelExchange: Exchange, @unchecked Sendable {
         self.port = port
     }
 
+    /// FNV-1a.
+    private static func digest(of body: [UInt8]) -> UInt64 {
+        body.reduce(14_695_981_039_346_656_037) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
+    }
+
     package func send(_ request: HTTPRequest) async throws -> HTTPResponse {
         try Task.checkCancellation()
         guard !port.isSevered else { throw ExchangeError(.unreachable, "the port is severed") }
         let promise = Promise<HTTPResponse>()
         let call = wire.begin(
             port.incarnation, request.method.rawValue, request.target,
-            name: request.method == .post ? Self.name(in: request.body) : nil)
+            name: request.method == .post ? Self.name(in: request.body) : nil,
+            digest: request.method == .patch ? Self.digest(of: request.body) : 0)
         let wire = wire
         let patience = patience(request.timeout, promise)
         defer { wire.scheduler.cancel(patience) }

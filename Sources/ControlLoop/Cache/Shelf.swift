@@ -33,7 +33,7 @@ struct Shelf: Sendable {
 
         var labels: [String: String]? {
             switch self {
-            case .present(let object, _): object.metadata.labels
+            case .present(let object, _): object.indexed
             case .unreadable(_, let labels): labels
             case .buried: nil
             }

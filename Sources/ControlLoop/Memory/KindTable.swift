@@ -32,9 +32,10 @@ struct KindTable: Sendable {
         entries[number].behavior = behavior
     }
 
-    func key(_ ref: Ref) -> Key? {
-        guard let number = entries.firstIndex(where: { $0.kind.resourceKind == ref.kind }) else { return nil }
-        return Key(kind: number, namespace: ref.namespace, name: ref.name)
+    /// One for each kind of facts that describes such an object, in the order in which they were met.
+    func keys(_ ref: Ref) -> [Key] {
+        entries.indices.filter { entries[$0].kind.resourceKind == ref.kind }
+            .map { Key(kind: $0, namespace: ref.namespace, name: ref.name) }
     }
 
     func ref(_ key: Key) -> Ref { Ref(entries[key.kind].kind.resourceKind, key.namespace, key.name) }

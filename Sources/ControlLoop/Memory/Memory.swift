@@ -168,6 +168,13 @@ struct Memory: Sendable {
         if let change = shelves[kind]?.put(object, from: origin) { apply(change, kind: kind) }
     }
 
+    /// The key of an object. A kind of the API server may be known as several kinds of facts (a user's StatefulSet and one
+    /// of ours): then as those by which the object is watched by itself.
+    func key(_ ref: Ref) -> Key? {
+        let keys = kinds.keys(ref)
+        return keys.first { sights[$0] != nil } ?? keys.first
+    }
+
     /// Whether a watch tells nothing new of an object.
     func holds(_ seen: ObjectVersion, on place: Place) -> Bool {
         let stamp = Stamp(uid: seen.uid, version: Version(seen.resourceVersion))
@@ -193,7 +200,7 @@ struct Memory: Sendable {
 
     /// Our own delete of this incarnation is done and it is gone.
     mutating func bury(_ seen: Seen) {
-        guard let key = kinds.key(seen.ref) else { return }
+        guard let key = key(seen.ref) else { return }
         let serial = nextSerial()
         let name = ObjectName(key)
         changeSight(key) { $0.bury(name, uid: seen.uid, serial: serial) }

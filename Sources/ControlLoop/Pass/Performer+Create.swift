@@ -132,6 +132,7 @@ extension Performer {
         case .setFinalizers(let seen, _): "set the finalizers of \(seen.ref)"
         case .replaceConfigMap(let seen, _): "replace what \(seen.ref) holds"
         case .annotate(let seen, _): "annotate \(seen.ref)"
+        case .dropAnnotations(let seen, _): "remove annotations of \(seen.ref)"
         case .delete(let seen): "delete \(seen.ref)"
         case .record(let entry): "record \(entry.status) of run \(entry.namespace)/\(entry.name) in the ledger"
         case .spool(let entry): "spool \(entry.status) of run \(entry.namespace)/\(entry.name)"

@@ -114,18 +114,21 @@ struct Performer {
         case .setFinalizers(let seen, let finalizers):
             try await change(seen) { loop, now in
                 let patch = try Patch.finalizers(finalizers, of: now)
-                guard let kind = loop.kind(of: now.ref) else { throw StepFailure.unknownKind(now.ref) }
-                return try await kind.patch(loop.client, now.ref, patch)
+                return try await loop.patch(now.ref, patch)
             }
         case .scale(let seen, let generation, let replicas):
             try await change(seen) { loop, now in
                 let patch = try Patch.scale(to: replicas, of: now, generation: generation)
-                return try await loop.client.patch(StatefulSet.self, now.ref, patch)
+                return try await loop.patch(now.ref, patch)
             }
         case .annotate(let seen, let annotations):
             try await change(seen) { loop, now in
                 let patch = try Patch.annotations(annotations, of: now)
-                return try await loop.client.patch(StatefulSet.self, now.ref, patch)
+                return try await loop.patch(now.ref, patch)
+            }
+        case .dropAnnotations(let seen, let values):
+            try await change(seen) { loop, now in
+                try await loop.patch(now.ref, try Patch.dropAnnotations(values, of: now))
             }
         case .replaceConfigMap(let seen, let manifest): try await replace(seen, by: manifest)
         case .delete(let seen): try await delete(seen)
@@ -153,7 +156,7 @@ struct Performer {
                 if isGone {
                     // Nothing held it any more but what was just taken away.
                     memory.bury(now)
-                } else if let key = memory.kinds.key(now.ref) {
+                } else if let key = memory.key(now.ref) {
                     memory.wrote(object, key)
                 }
             }
@@ -171,7 +174,7 @@ struct Performer {
             loop.update { memory in
                 memory.bury(now)
                 // Of a kind of which only a part is watched, nobody else would tell.
-                if let key = memory.kinds.key(now.ref) { memory.noteQuorum(key, .absent) }
+                if let key = memory.key(now.ref) { memory.noteQuorum(key, .absent) }
             }
             return
         } catch let error as APIError {
@@ -227,7 +230,13 @@ struct StepFailure: Error {
 
 extension Loop {
     func kind(of ref: Ref) -> (any AnyKind)? {
-        update { memory in memory.kinds.key(ref).map { memory.kinds.entries[$0.kind].kind } }
+        update { memory in memory.key(ref).map { memory.kinds.entries[$0.kind].kind } }
+    }
+
+    /// Patches an object, and gives it as those who read it know its kind.
+    func patch(_ ref: Ref, _ patch: Patch) async throws -> any Resource {
+        guard let kind = kind(of: ref) else { throw StepFailure.unknownKind(ref) }
+        return try await kind.patch(client, ref, patch)
     }
 
     /// Reads an incarnation anew, past the cache, and tells everybody what it is now.
@@ -235,7 +244,7 @@ extension Loop {
         guard let kind = kind(of: seen.ref) else { return }
         let object = try await kind.get(client, seen.ref.namespace, seen.ref.name)
         update { memory in
-            guard let key = memory.kinds.key(seen.ref) else { return }
+            guard let key = memory.key(seen.ref) else { return }
             memory.learned(key, Live(object))
             // There is nothing of that name: so this incarnation at least is gone.
             if object == nil { memory.bury(seen) }

@@ -77,6 +77,8 @@ package enum Effect: Equatable, Sendable {
     /// Merge patch of a StatefulSet's annotations, whoever made it, with uid and resourceVersion: sets these, removes
     /// those without a value. The others stay, and the map is made where there is none.
     case annotate(Seen, [String: String?])
+    /// JSON patch of a StatefulSet, whoever made it, that tests uid and values: removes these annotations.
+    case dropAnnotations(Seen, [String: String])
     /// Merge patch of `metadata.finalizers` to exactly this list, with uid and resourceVersion.
     case setFinalizers(Seen, [String])
     /// Merge patch of a ConfigMap with uid and resourceVersion: its data and its annotations are those of the manifest,

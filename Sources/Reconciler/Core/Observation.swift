@@ -137,9 +137,6 @@ package struct Settings: Hashable, Sendable {
     package var controllerNamespace: String
     /// Lets repositories name loopback and private endpoints; for development clusters.
     package var allowLoopbackEndpoints: Bool
-    /// Carries out runs that replace the data of a service. Not on by any flag yet: such runs are refused
-    /// (`UnsupportedMode`) until all of it has been shown on a real node.
-    package var offersInPlace = false
 
     package init(
         agentImage: String, controllerNamespace: String, agentImagePullPolicy: String? = nil,

@@ -34,7 +34,7 @@ package struct EngineDescription: Equatable, Sendable {
     /// An engine of which nothing else is said can be restored in place and no more.
     package static let all = [
         EngineDescription(
-            .postgres, [.inPlace, .newService, .pointInTime], implemented: [.newService, .pointInTime],
+            .postgres, [.inPlace, .newService, .pointInTime], implemented: [.inPlace, .newService, .pointInTime],
             needsArchive: true),
         EngineDescription(.redis), EngineDescription(.mongodb), EngineDescription(.s3, [.inPlace, .newService]),
     ]

@@ -65,7 +65,7 @@ struct Recovery {
         }
         if let start = start() { return start }
         if let workload = view.workload.value, view.lock?.runUID == snapshot.run.metadata.uid {
-            return .perform("taking the lock off", [.annotate(workload.seen, TargetLock.none)])
+            return .perform("taking the lock off", [TargetLock.takeOff(workload)])
         }
         return .done(nil, words)
     }
@@ -117,15 +117,22 @@ struct Recovery {
                         + "claim \(planned.claim), directory .reprise, before you start the service")
             }
             let isSwapped = result.swapped == true
+            let kept = keepSeconds
             return .found { draft in
+                let until = draft.now.wholeSecond.adding(seconds: kept)
                 draft.record.inPlace?.isSwapped = isSwapped ? true : nil
                 draft.record.inPlace?.isUndone = isSwapped ? nil : true
+                draft.record.inPlace?.keptUntil = until
                 draft.set(
                     RunCondition.rolledBack, isSwapped ? .no : .yes, isSwapped ? "Swapped" : "PutBack",
                     isSwapped ? "the restored data was in place already" : "the old data is in its place")
             }
         case .done: return .done("NotUndone", "the Job that puts the old data back left a result of another kind")
         }
+    }
+
+    private var keepSeconds: Int64 {
+        RestoreRunBehavior.seconds(snapshot.run.spec?.preRestore?.keepFor) ?? InPlaceRequest.keptByDefault
     }
 
     private func begin(_ ordinal: Int) -> Next {

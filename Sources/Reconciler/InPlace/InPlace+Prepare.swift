@@ -8,89 +8,24 @@ extension RestoreRunBehavior {
     static func lookInPlace(
         _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ request: InPlaceRequest, at now: Timestamp
     ) -> WorldView {
-        let service: ManagedService
-        switch view.service {
-        case .unknown: return .looking("reading ManagedService \(request.service)", [], nil)
-        case .absent:
-            return .missing(absent("ManagedService", request.service, request.namespace, "ServiceNotFound"))
-        case .present(let found): service = found
-        }
-        let findings = validate(service.spec).map {
-            PlanFinding(
-                reason: $0.reason, message: "spec.target.service: ManagedService \(request.service): \($0.message)")
-        }
-        guard findings.isEmpty else { return .refused(findings) }
-        if let engine = service.spec?.engine, engine.known != .postgres {
-            return .refused([otherEngine(request.service, engine.text)])
-        }
-        let name = service.spec?.workload?.name ?? ""
-        switch view.workload {
-        case .unknown: return .looking("reading StatefulSet \(name)", [], nil)
-        case .absent: return .missing(absent("StatefulSet", name, request.namespace, "TargetNotFound"))
-        case .present(let workload):
-            if workload.isDeleting {
-                return .refused([
-                    PlanFinding(reason: "TargetDeleted", message: "StatefulSet \(name) is being deleted")
-                ])
-            }
-            switch ServiceUnit.read(service, workload) {
-            case .failure(let refusal): return .refused([refusal.finding])
-            case .success(let unit): return lookAtSource(snapshot, view, request, service, unit, at: now)
-            }
-        }
-    }
-
-    private static func lookAtSource(
-        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ request: InPlaceRequest, _ service: ManagedService,
-        _ unit: ServiceUnit, at now: Timestamp
-    ) -> WorldView {
-        if case .service(let name) = request.source, name != request.service {
-            switch view.sourceService {
-            case .unknown: return .looking("reading ManagedService \(name)", [], nil)
-            case .absent: return .missing(absent("ManagedService", name, request.namespace, "ServiceNotFound"))
-            case .present(let other):
-                if let engine = other.spec?.engine, engine.known != .postgres {
-                    return .refused([otherEngine(name, engine.text)])
-                }
-            }
-        }
-        guard let source = view.source else {
-            return .refused([
-                PlanFinding(
-                    reason: "NotWalg",
-                    message: "spec.source: the ManagedService has no archive; set its spec.archive, or name an archive")
-            ])
-        }
-        switch view.repository {
-        case .unknown: return .looking("reading BackupRepository \(source.repository)", [], nil)
-        case .absent:
-            return .missing(absent("BackupRepository", source.repository, request.namespace, "RepositoryNotFound"))
-        case .present(let repository):
-            var findings = validate(repository.spec, allowLoopback: snapshot.settings.allowLoopbackEndpoints).map {
-                PlanFinding(
-                    reason: $0.reason,
-                    message: "spec.source: BackupRepository \(source.repository): \($0.message)")
-            }
-            findings += unavailable(repository, "spec.source")
-            guard let access = RepositoryAccess(repository) else {
-                return .refused(findings + [incomplete(repository, "spec.source")])
-            }
-            if !access.allows(unit.image) { findings.append(notAllowedInPlace(access, unit)) }
-            guard findings.isEmpty, let path = access.path(of: source) else {
-                return .refused(findings.isEmpty ? [outside(source, access)] : findings)
-            }
-            return lookAtVolume(snapshot, view, request, service, unit, (access, path), at: now)
+        switch places(snapshot, view, request) {
+        case .not(let world): world
+        case .found(let place): lookAtVolume(snapshot, view, request, place, at: now)
         }
     }
 
     private static func lookAtVolume(
-        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ request: InPlaceRequest, _ service: ManagedService,
-        _ unit: ServiceUnit, _ place: (access: RepositoryAccess, path: String), at now: Timestamp
+        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ request: InPlaceRequest, _ place: ServicePlace,
+        at now: Timestamp
     ) -> WorldView {
+        let unit = place.unit
         let jobs = PostgresInPlaceJobs(
             scope: request.scope, unit: unit, image: unit.image, settings: snapshot.settings,
             owner: owner(snapshot.run))
-        if case .absent(confirmed: true) = snapshot.claim {
+        if let busy = busy(view, request, unit.statefulSet) { return busy }
+        // Which claim it is goes into the plan.
+        if snapshot.claim.isUnknown { return .looking("reading claim \(unit.claim)", [], nil) }
+        if snapshot.claim.isConfirmedAbsent {
             return .missing(absent("PersistentVolumeClaim", unit.claim, request.namespace, "TargetNotFound"))
         }
         var effects: [Effect] = []
@@ -113,7 +48,7 @@ extension RestoreRunBehavior {
             }
             return (nil, nil)
         }
-        let inspect = job(.inspect, jobs.inspect) { facts in
+        let inspect = job(.inspect, { jobs.inspect($0) }) { facts in
             if case .inspect(let result) = facts { result } else { nil }
         }
         if let refused = inspect.refused { return refused }
@@ -139,13 +74,24 @@ extension RestoreRunBehavior {
         return .seenInPlace(
             InPlaceInput(
                 request: request, unit: unit, inspection: inspection, origin: origin,
-                checks: service.spec?.protection?.verification ?? [], now: now))
+                checks: place.service.spec?.protection?.verification ?? [], now: now))
+    }
+
+    /// While another run works on the service there is nothing to be seen of it that will still be so afterwards.
+    private static func busy(_ view: InPlaceView, _ request: InPlaceRequest, _ workload: String) -> WorldView? {
+        guard let lock = view.lock else { return nil }
+        switch lock.isHeld(against: request.runUID, view.holder) {
+        case nil: return .looking("reading RestoreRun \(lock.runName)", [], nil)
+        case false?: return nil
+        case true?:
+            let finding = lock.finding(workload)
+            return request.waitsWhenBusy ? .busy(finding) : .refused([finding])
+        }
     }
 
     /// - Returns: `nil` while something is being read.
-    private static func origin(
-        _ view: InPlaceView, _ request: InPlaceRequest, _ place: (access: RepositoryAccess, path: String),
-        _ scan: ScanResult?
+    static func origin(
+        _ view: InPlaceView, _ request: InPlaceRequest, _ place: ServicePlace, _ scan: ScanResult?
     ) -> Result<InPlaceInput.Origin?, ServiceRefusal> {
         guard case .rollback(let name) = request.source else {
             let own = view.own.map { $0 == view.source } ?? false
@@ -184,6 +130,8 @@ extension RestoreRunBehavior {
         let unit = input.unit
         var record = InPlaceRecord(workload: unit.statefulSet, pod: unit.pod, claim: unit.claim, image: unit.image)
         record.major = input.major
+        record.systemIdentifier = input.inspection.systemIdentifier
+        record.timeline = input.inspection.timeline
         switch input.origin {
         case .archive(let origin):
             draft.record.source = origin.scan.fingerprint
@@ -210,20 +158,5 @@ extension RestoreRunBehavior {
         draft.set(RunCondition.locked, .no, "NotYet", "nothing is held while a run waits")
         draft.working("Planned", "planned; waiting for the ledger's row")
         return withRecord(Decision(status: draft.status), snapshot, draft.status)
-    }
-
-    static func absent(_ kind: String, _ name: String, _ namespace: String, _ reason: String) -> PlanFinding {
-        PlanFinding(
-            reason: reason,
-            message: "\(kind) \(name) does not exist in namespace \(namespace); create it, and the run goes on")
-    }
-
-    private static func notAllowedInPlace(_ access: RepositoryAccess, _ unit: ServiceUnit) -> PlanFinding {
-        let allowed = access.allowedImages.isEmpty ? "none" : access.allowedImages.joined(separator: ", ")
-        return PlanFinding(
-            reason: "ImageNotAllowed",
-            message: "StatefulSet \(unit.statefulSet): image \(unit.image) may not run with the credentials of "
-                + "BackupRepository \(access.name) (allowed: \(allowed)); add it to that repository's spec.allowedImages"
-        )
     }
 }

@@ -19,6 +19,7 @@ extension RestoreRunBehavior {
         if let outdated = outdated(snapshot, workload) { return fail(snapshot, draft, outdated) }
         if let waiting = awaitApproval(snapshot, view, request, &draft) { return waiting }
         if let waiting = awaitLock(snapshot, view, request, workload, &draft) { return waiting }
+        if let waiting = lookAgain(snapshot, view, &draft) { return waiting }
         draft.record.originalReplicas = workload.replicas
         return begin(
             snapshot, draft, .restore,
@@ -71,6 +72,52 @@ extension RestoreRunBehavior {
         }
     }
 
+    // MARK: The volume, once more
+
+    /// The plan may have waited for hours, or for another run. Now that nobody else works on the volume it must still be the
+    /// one that was planned for: what was approved would otherwise replace data that nobody had in mind.
+    private static func lookAgain(
+        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ draft: inout StatusDraft
+    ) -> Decision<Status>? {
+        guard let planned = snapshot.record.inPlace, let job = snapshot.jobs[.recheck] else { return Decision() }
+        draft.working("LookingAgain", "looking at claim \(planned.claim) once more")
+        switch job.state {
+        case .unknown: return Decision()
+        case .absent:
+            guard let jobs = InPlaceWay(snapshot: snapshot, view: view, planned: planned).jobs else {
+                let finding = PlanFinding(
+                    reason: "PlanOutdated", message: "its ManagedService was edited since the run was planned")
+                return fail(snapshot, draft, finding)
+            }
+            noteFailure(&draft, snapshot)
+            return withRecord(
+                Decision(status: draft.status, effects: [.create(.job(jobs.inspect(job.ordinal, again: true)))]),
+                snapshot, draft.status)
+        case .running(let obstacle, let since):
+            let ends = (since ?? draft.now).adding(seconds: prepareDeadline)
+            if draft.now >= ends {
+                let late = PlanFinding(
+                    reason: "NoProgress", message: "claim \(planned.claim) could not be looked at once more")
+                return fail(snapshot, draft, obstacle ?? late)
+            }
+            if let obstacle { draft.waiting(obstacle.reason, obstacle.message) }
+            return withRecord(Decision(status: draft.status, wake: .at(ends)), snapshot, draft.status)
+        case .done(.inspect(let seen)):
+            let findings = InPlacePlanner.changes(of: planned, snapshot.record.pinnedBackup, since: seen)
+            guard findings.isEmpty else {
+                return fail(
+                    snapshot, draft,
+                    PlanFinding(
+                        reason: findings.count == 1 ? findings[0].reason : "PlanOutdated",
+                        message: findings.map(\.message).joined(separator: "; ") + "; make a new RestoreRun"))
+            }
+            return nil
+        case .done: return fail(snapshot, draft, unreadable(.recheck, "it is of another kind"))
+        case .foreign: return fail(snapshot, draft, foreignJob(planned.claim))
+        case .exhausted(let why): return fail(snapshot, draft, unreadable(.recheck, why))
+        }
+    }
+
     // MARK: Approval
 
     private static func awaitApproval(
@@ -119,9 +166,7 @@ extension RestoreRunBehavior {
             switch lock.isHeld(against: request.runUID, view.holder) {
             case nil: return Decision()
             case true?:
-                let finding = PlanFinding(
-                    reason: "TargetBusy",
-                    message: "RestoreRun \(lock.runName) works on StatefulSet \(workload.metadata.name)")
+                let finding = lock.finding(workload.metadata.name)
                 guard request.waitsWhenBusy else { return fail(snapshot, draft, finding) }
                 draft.set(RunCondition.locked, .no, finding.reason, finding.message)
                 draft.waiting(finding.reason, "\(finding.message); this run goes on when that one has ended")

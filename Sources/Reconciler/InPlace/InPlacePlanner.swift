@@ -14,6 +14,8 @@ package struct InPlaceInput: Equatable, Sendable {
     /// The checks that the run names, as the ManagedService has them.
     package var checks: [VerificationCheck]
     package var now: Timestamp
+    /// The volume was not looked at, and nobody is asked to confirm anything.
+    package var isPreview: Bool
 
     package enum Origin: Equatable, Sendable {
         case archive(ArchiveOrigin)
@@ -57,7 +59,7 @@ package struct InPlaceInput: Equatable, Sendable {
 
     package init(
         request: InPlaceRequest, unit: ServiceUnit, inspection: InspectResult, origin: Origin,
-        checks: [VerificationCheck], now: Timestamp
+        checks: [VerificationCheck], now: Timestamp, isPreview: Bool = false
     ) {
         self.request = request
         self.unit = unit
@@ -65,6 +67,7 @@ package struct InPlaceInput: Equatable, Sendable {
         self.origin = origin
         self.checks = checks
         self.now = now
+        self.isPreview = isPreview
     }
 
     /// As the ManagedService says, or else PG_VERSION.
@@ -84,6 +87,7 @@ package enum InPlacePlanner {
         status.destructive = true
         status.reversible = true
         let kept = Durations.text(input.request.keepSeconds)
+        status.confirm = input.unit.confirmation(input.request.service)
         status.undo =
             "until the data is swapped a failure puts the old data back; afterwards rollbackOf does, for \(kept)"
         let errors = confirmationErrors(input) + volumeErrors(input) + checkErrors(input)
@@ -120,8 +124,15 @@ package enum InPlacePlanner {
         status.bytes = pinned.downloadBytes ?? pinned.bytes
         status.estimatedSeconds = Planner.estimate(pinned)
         status.steps = steps(input)
-        let warnings =
+        var warnings =
             choice.warnings.map { PlanFinding(reason: $0.reason, message: $0.message) } + warnings(input)
+        if isOther(input, origin, pinned) {
+            warnings.append(
+                PlanFinding(
+                    reason: "CrossService",
+                    message: "\(origin.source.uri(origin.path)) has the data of another service (system "
+                        + "\(pinned.systemIdentifier)); it needs spec.confirmCrossService"))
+        }
         status.warnings = warnings.isEmpty ? nil : Array(warnings.prefix(16))
         status.hash = hash(input, origin.source.uri(origin.path), status)
         return MadePlan(
@@ -171,8 +182,11 @@ package enum InPlacePlanner {
     }
 
     private static func volumeErrors(_ input: InPlaceInput) -> [PlanFinding] {
-        let seen = input.inspection
-        let claim = "claim \(input.unit.claim)"
+        volumeErrors(input.unit.claim, input.unit.dataDirectory, input.inspection)
+    }
+
+    private static func volumeErrors(_ name: String, _ directory: String, _ seen: InspectResult) -> [PlanFinding] {
+        let claim = "claim \(name)"
         func finding(_ reason: String, _ message: String) -> [PlanFinding] {
             [PlanFinding(reason: reason, message: "\(claim): \(message)")]
         }
@@ -182,7 +196,7 @@ package enum InPlacePlanner {
         }
         if seen.pgdataIsMountpoint == true {
             return finding(
-                "PgdataIsMountpoint", "PGDATA \(input.unit.dataDirectory) is a mount point, and can't be renamed")
+                "PgdataIsMountpoint", "PGDATA \(directory) is a mount point, and can't be renamed")
         }
         if seen.hasTablespaces == true {
             return finding("TablespacesUnsupported", "the data has tablespaces; restore into a new service")
@@ -201,6 +215,34 @@ package enum InPlacePlanner {
         return []
     }
 
+    /// What is not any more as it was planned for.
+    package static func changes(
+        of planned: InPlaceRecord, _ pinned: PinnedBackup?, since seen: InspectResult
+    ) -> [PlanFinding] {
+        let errors = volumeErrors(planned.claim, "PGDATA", seen)
+        guard errors.isEmpty else { return errors }
+        func outdated(_ what: String, _ then: String, _ now: String) -> PlanFinding {
+            PlanFinding(
+                reason: "PlanOutdated",
+                message: "claim \(planned.claim): its data was of \(what) \(then) when the run was planned, and is of "
+                    + "\(now) now: another restore has replaced it")
+        }
+        if let then = planned.systemIdentifier, let now = seen.systemIdentifier, then != now {
+            return [outdated("system", then, now)]
+        }
+        if let then = planned.timeline, let now = seen.timeline, then != now {
+            return [outdated("timeline", "\(then)", "\(now)")]
+        }
+        if let uid = planned.rollbackUID, seen.leftovers?.first(where: { $0.run == uid })?.hasPreRestore != true {
+            return [
+                PlanFinding(
+                    reason: "NothingToRollBack",
+                    message: "claim \(planned.claim): the data that is to be put back is not there any more")
+            ]
+        }
+        return pinned.map { spaceErrors(planned.claim, seen, $0) } ?? []
+    }
+
     private static func checkErrors(_ input: InPlaceInput) -> [PlanFinding] {
         let known = Set(input.checks.compactMap(\.name))
         let unknown = input.request.checks.filter { !known.contains($0) }
@@ -217,8 +259,7 @@ package enum InPlacePlanner {
         _ input: InPlaceInput, _ origin: InPlaceInput.ArchiveOrigin, _ pinned: PinnedBackup
     ) -> [PlanFinding] {
         let own = input.inspection.systemIdentifier
-        let isOther = !origin.isOwn || (own != nil && own != pinned.systemIdentifier)
-        guard isOther, !input.request.confirmsCrossService else { return [] }
+        guard isOther(input, origin, pinned), !input.request.confirmsCrossService else { return [] }
         return [
             PlanFinding(
                 reason: "ConfirmMismatch",
@@ -228,19 +269,32 @@ package enum InPlacePlanner {
         ]
     }
 
+    private static func isOther(
+        _ input: InPlaceInput, _ origin: InPlaceInput.ArchiveOrigin, _ pinned: PinnedBackup
+    ) -> Bool {
+        let own = input.inspection.systemIdentifier
+        return !origin.isOwn || (own != nil && own != pinned.systemIdentifier)
+    }
+
     private static func spaceErrors(_ input: InPlaceInput, _ pinned: PinnedBackup) -> [PlanFinding] {
-        guard let free = input.inspection.freeBytes, pinned.bytes > 0 else { return [] }
+        spaceErrors(input.unit.claim, input.inspection, pinned)
+    }
+
+    private static func spaceErrors(
+        _ claim: String, _ seen: InspectResult, _ pinned: PinnedBackup
+    ) -> [PlanFinding] {
+        guard let free = seen.freeBytes, pinned.bytes > 0 else { return [] }
         let (sum, isTooMuch) = (pinned.bytes / spareShare + spareBytes).addingReportingOverflow(pinned.bytes)
         let wanted = isTooMuch ? Int64.max : sum
         guard free < wanted else { return [] }
-        let kept = (input.inspection.leftovers ?? []).filter { $0.hasPreRestore == true }.map(\.run)
+        let kept = (seen.leftovers ?? []).filter { $0.hasPreRestore == true }.map(\.run)
         let hint =
             kept.isEmpty ? "" : "; replaced data of earlier runs is still there (\(kept.joined(separator: ", ")))"
         return [
             PlanFinding(
                 reason: "VolumeTooSmall",
                 message:
-                    "claim \(input.unit.claim): \(free) bytes are free, and the old data is kept beside the new: base "
+                    "claim \(claim): \(free) bytes are free, and the old data is kept beside the new: base "
                     + "backup \(pinned.name) needs \(wanted) bytes with the log\(hint). Enlarge the volume, or restore "
                     + "into a new service")
         ]
@@ -256,6 +310,13 @@ package enum InPlacePlanner {
 
     private static func warnings(_ input: InPlaceInput) -> [PlanFinding] {
         var warnings: [PlanFinding] = []
+        if input.isPreview {
+            warnings.append(
+                PlanFinding(
+                    reason: "VolumeNotLookedAt",
+                    message: "whether claim \(input.unit.claim) has room, and what lies on it, is found out by the run")
+            )
+        }
         let waiting = input.inspection.notArchived ?? 0
         if waiting > 0, input.unit.replicas == 0 {
             warnings.append(

@@ -47,7 +47,17 @@ package struct TargetLock: Equatable, Sendable {
     }
 
     package var annotations: [String: String?] { [Self.annotation: runUID, Self.nameAnnotation: runName] }
-    package static let none: [String: String?] = [annotation: nil, nameAnnotation: nil]
+
+    /// Takes it off, and nobody else's.
+    static func takeOff(_ workload: ServiceWorkload) -> Effect {
+        let held = (workload.metadata.annotations ?? [:]).filter { [annotation, nameAnnotation].contains($0.key) }
+        return .dropAnnotations(workload.seen, held)
+    }
+
+    /// That another run has it.
+    func finding(_ workload: String) -> PlanFinding {
+        PlanFinding(reason: "TargetBusy", message: "RestoreRun \(runName) works on StatefulSet \(workload)")
+    }
 
     /// Whether another run has it, as far as its object says.
     /// - Returns: `nil` while that is being read.
@@ -110,7 +120,24 @@ extension RestoreRunBehavior {
         }
         if let request = view.request { observeSource(request, &view, &snapshot, &reader) }
         if snapshot.isDone(.permit), !snapshot.isDone(.replace) {
-            snapshot.jobs[.replace] = .observe(.replace, of: scope, through: &reader)
+            let job = JobObservation.observe(.replace, of: scope, through: &reader)
+            snapshot.jobs[.replace] = job
+            if job.made != nil { followLog(of: scope.job(.replace, job.ordinal), &snapshot, &reader) }
+        }
+    }
+
+    /// How far the Job has come is told by its log, as in a restoring pod.
+    private static func followLog(
+        of job: String, _ snapshot: inout RestoreRunSnapshot, _ reader: inout some Reader
+    ) {
+        let space = snapshot.run.metadata.namespace ?? ""
+        let pods = reader.objects(Pod.self, space, labelled: Label.job, job).value ?? []
+        for pod in pods where !pod.metadata.isDeleting {
+            let status = pod.status?.containerStatuses?.first { $0.name == PostgresJobs.container }
+            guard status?.hasBegun == true else { continue }
+            let format = LineFormat(patterns: PostgresLog.patterns, restart: 0)
+            snapshot.lines[.fetcher] = reader.lines(of: pod.seen, container: PostgresJobs.container, as: format)
+            return
         }
     }
 
@@ -120,9 +147,12 @@ extension RestoreRunBehavior {
     ) {
         guard snapshot.status.plan == nil else {
             view.approvals = reader.objects(
-                RestoreApproval.self, request.namespace, labelled: Label.runUID, request.runUID)
+                RestoreApproval.self, request.namespace, labelled: RestoreApproval.runIndex, request.runUID)
             if let planned = snapshot.record.inPlace {
                 snapshot.claim = watching(PersistentVolumeClaim.self, request.namespace, planned.claim, &reader)
+                if view.lock?.runUID == request.runUID {
+                    snapshot.jobs[.recheck] = .observe(.recheck, of: request.scope, through: &reader)
+                }
             }
             return
         }
@@ -138,7 +168,7 @@ extension RestoreRunBehavior {
         }
     }
 
-    private static func observeSource(
+    static func observeSource(
         _ request: InPlaceRequest, _ view: inout InPlaceView, _ snapshot: inout RestoreRunSnapshot,
         _ reader: inout some Reader
     ) {

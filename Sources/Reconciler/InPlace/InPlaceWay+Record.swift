@@ -13,13 +13,24 @@ extension InPlaceWay {
         case .permit: record.isBegun = true
         case .replace:
             record.isSwapped = true
-            record.keptUntil = draft.now.wholeSecond.adding(seconds: view.request?.keepSeconds ?? 86_400)
+            record.keptUntil = draft.now.wholeSecond.adding(
+                seconds: view.request?.keepSeconds ?? InPlaceRequest.keptByDefault)
             noteReplaced(warning, &draft)
         case .serve:
             draft.set(RunCondition.promoted, .yes, "Serving", "the service is as it was, with the restored data")
         default: break
         }
         draft.record.inPlace = record
+    }
+
+    /// How the checks went is shown whatever became of them.
+    func noteChecks(_ draft: inout StatusDraft) {
+        guard case .done(.replace(let result)) = snapshot.jobs[.replace]?.state, let checks = result.checks else {
+            return
+        }
+        draft.status.verification = checks.map {
+            .init(name: $0.name, passed: $0.passed, milliseconds: $0.milliseconds)
+        }
     }
 
     private func noteReplaced(_ warning: PlanFinding?, _ draft: inout StatusDraft) {
@@ -29,9 +40,7 @@ extension InPlaceWay {
         sealed.recoveredTo = result.historyReason
         sealed.dataBytes = result.dataBytes
         draft.record.sealed = sealed
-        draft.status.verification = result.checks?.map {
-            .init(name: $0.name, passed: $0.passed, milliseconds: $0.milliseconds)
-        }
+        noteChecks(&draft)
         if planned.rollbackUID == nil { RestoreRunBehavior.finishProgress(&draft, snapshot) }
         draft.record.lastReason = nil
         draft.set(
@@ -49,17 +58,16 @@ extension InPlaceWay {
 
 /// What the facts of a replacement prove, held against the plan. The program has verified before it swapped: what is wrong
 /// here can't be undone by it any more, and is said.
-struct InPlaceProof {
-    let snapshot: RestoreRunSnapshot
-    let request: InPlaceRequest?
-
-    func judge(_ result: ReplaceResult) -> Evidence {
+enum InPlaceProof {
+    static func judge(_ result: ReplaceResult) -> Evidence {
         guard result.code == "OK", result.swapped == true || result.already == true else {
+            let failed = (result.checks ?? []).filter { !$0.passed }.map(\.name)
+            let named = failed.isEmpty ? "" : " (\(failed.prefix(8).joined(separator: ", ")))"
             return .failed(
                 PlanFinding(
                     reason: result.code == "OK" ? "NotSwapped" : result.code,
                     message: "the data was not replaced, in step \(result.step ?? "unknown"): "
-                        + RestoreRunBehavior.words(result.code, result.reasons)))
+                        + RestoreRunBehavior.words(result.code, result.reasons) + named))
         }
         if result.collationMismatch == true {
             return .done(

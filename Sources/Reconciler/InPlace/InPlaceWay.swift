@@ -80,7 +80,7 @@ struct InPlaceWay: Way {
         }
         return RestoreRunBehavior.ofJob(.replace, snapshot) { facts in
             guard case .replace(let result) = facts else { return nil }
-            return InPlaceProof(snapshot: snapshot, request: view.request).judge(result)
+            return InPlaceProof.judge(result)
         } exhausted: { why in
             .failed(
                 PlanFinding(
@@ -131,7 +131,7 @@ struct InPlaceWay: Way {
             return replacement.map { [.create(.job($0))] } ?? []
         case .deletePermit(let role): return view.permits[role]?.value.map { [.delete($0.seen)] } ?? []
         case .startService: return scale(to: originalReplicas)
-        case .unlockService: return view.workload.value.map { [.annotate($0.seen, TargetLock.none)] } ?? []
+        case .unlockService: return view.workload.value.map { [TargetLock.takeOff($0)] } ?? []
         default: return []
         }
     }
@@ -220,6 +220,8 @@ struct InPlaceWay: Way {
     }
 
     func hasProgress(_ step: Step) -> Bool { step.name == .replace && planned.rollbackUID == nil }
+
+    func noteFailure(of step: Step, _ draft: inout StatusDraft) { if step.name == .replace { noteChecks(&draft) } }
 
     func noteProgress(_ draft: inout StatusDraft) -> Timestamp? {
         RestoreRunBehavior.noteProgress(&draft, snapshot)

@@ -12,19 +12,30 @@ package enum ManagedServiceBehavior: Behavior {
         package var service: ManagedService
         /// `nil` when the service has no archive, or its spec is refused.
         package var repository: Observed<BackupRepository>?
+        /// Those that replace its data, have done so, or want to.
+        package var runs: Observed<[RestoreRun]>
 
-        package init(service: ManagedService, repository: Observed<BackupRepository>?) {
+        package init(
+            service: ManagedService, repository: Observed<BackupRepository>?, runs: Observed<[RestoreRun]> = .unknown
+        ) {
             self.service = service
             self.repository = repository
+            self.runs = runs
         }
     }
 
     package static func observe(_ service: ManagedService, through reader: inout some Reader) -> Snapshot {
-        guard !service.metadata.isDeleting, validate(service.spec).isEmpty,
-            let name = service.spec?.archive?.repository?.name
-        else { return Snapshot(service: service, repository: nil) }
-        let repository = reader.object(BackupRepository.self, service.metadata.namespace ?? "", name)
-        return Snapshot(service: service, repository: repository)
+        guard !service.metadata.isDeleting, validate(service.spec).isEmpty else {
+            return Snapshot(service: service, repository: nil)
+        }
+        let space = service.metadata.namespace ?? ""
+        let runs = reader.objects(
+            RestoreRun.self, space, labelled: RestoreRun.targetIndex, service.metadata.name)
+        var repository: Observed<BackupRepository>?
+        if let name = service.spec?.archive?.repository?.name {
+            repository = reader.object(BackupRepository.self, space, name)
+        }
+        return Snapshot(service: service, repository: repository, runs: runs)
     }
 
     package static func decide(_ snapshot: Snapshot, at now: Timestamp) -> Decision<ManagedServiceStatus> {
@@ -40,6 +51,8 @@ package enum ManagedServiceBehavior: Behavior {
             return Decision(status: draft.status)
         }
         if snapshot.repository?.isUnknown == true { return Decision() }
+        guard let runs = snapshot.runs.value else { return Decision() }
+        draft.status.activeOperation = activeOperation(runs)
         let description = EngineDescription.of(engine)
         let hasArchive = service.spec?.archive != nil
         var capabilities = ManagedServiceStatus.RestoreCapabilities(
@@ -58,6 +71,18 @@ package enum ManagedServiceBehavior: Behavior {
             capabilities.restoreToNewService == true
             ? SuggestedName.make(source: service.metadata.name, moment: moment) : nil
         return Decision(status: draft.status)
+    }
+
+    /// The run that works on the service, or the first of those that wait for it.
+    private static func activeOperation(_ runs: [RestoreRun]) -> ManagedServiceStatus.ActiveOperation? {
+        let open = runs.filter { !($0.status?.state?.known?.isTerminal ?? false) }
+        func age(_ run: RestoreRun) -> Timestamp { run.metadata.creationTimestamp ?? Timestamp(seconds: 0) }
+        guard
+            let run = open.first(where: { $0.status?.state?.known == .running }) ?? open.min(by: { age($0) < age($1) })
+        else { return nil }
+        return ManagedServiceStatus.ActiveOperation(
+            kind: RestoreRun.resourceKind.kind, name: run.metadata.name, uid: run.metadata.uid,
+            phase: run.status?.phase?.text ?? RunPhase.prepare.rawValue)
     }
 
     /// Sets the conditions.
@@ -139,7 +164,6 @@ package enum ManagedServiceBehavior: Behavior {
             generation = service.metadata.generation
             self.now = now
             status.observedGeneration = generation
-            // Nothing tells yet which run works on a service.
             status.activeOperation = nil
         }
 

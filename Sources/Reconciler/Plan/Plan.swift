@@ -76,6 +76,8 @@ package enum JobRole: String, CaseIterable, Sendable {
     case compareSource = "compare"
     /// In place: looks at the service's volume.
     case inspect
+    /// In place: looks at it once more, right before it is stopped.
+    case recheck
     /// In place: replaces the data.
     case replace
     /// In place: puts the data back that an unfinished replacement holds.
@@ -88,7 +90,7 @@ package enum JobRole: String, CaseIterable, Sendable {
         case .scanSource, .scanArchive, .compareSource: .scan
         case .seal: .seal
         case .backup: .backup
-        case .inspect: .inspect
+        case .inspect, .recheck: .inspect
         case .replace, .undo, .tidy: .replace
         }
     }

@@ -27,6 +27,10 @@ package enum RestorePlanBehavior: Behavior {
         var snapshot = Snapshot(
             plan: object, run: RestoreRunSnapshot(run: run, settings: reader.settings), catalog: .unknown)
         guard !isMade(object), !object.metadata.isDeleting else { return snapshot }
+        if run.spec?.target?.service != nil {
+            observeInPlace(&snapshot, through: &reader)
+            return snapshot
+        }
         let read = RunRequest.read(run)
         snapshot.run.request = read.request
         snapshot.run.findings = read.findings
@@ -44,14 +48,25 @@ package enum RestorePlanBehavior: Behavior {
         let plan = snapshot.plan
         if plan.metadata.isDeleting { return Decision() }
         if isMade(plan) { return grow(plan, at: now) }
-        guard let request = snapshot.run.request else { return made(PlanStatus(), snapshot.run.findings, plan, now) }
-        switch look(snapshot, request, at: now) {
+        let view: WorldView
+        if let inPlace = snapshot.run.inPlace, let request = inPlace.request {
+            view = lookInPlace(snapshot, inPlace, request, at: now)
+        } else if let request = snapshot.run.request {
+            view = look(snapshot, request, at: now)
+        } else {
+            return made(PlanStatus(), snapshot.run.findings, plan, now)
+        }
+        switch view {
         case .refused(let findings): return made(PlanStatus(), findings, plan, now)
         case .missing(let finding): return waiting(finding, plan, now)
-        case .looking, .seenInPlace: return Decision()
+        case .looking, .busy: return Decision()
         case .seen(let input):
             var status = Planner.plan(input).status
-            status.catalogAge = age(input, now)
+            status.catalogAge = age(input.sourceScan, now)
+            return made(status, status.errors ?? [], plan, now)
+        case .seenInPlace(let input):
+            var status = InPlacePlanner.plan(input).status
+            if case .archive(let origin) = input.origin { status.catalogAge = age(origin.scan, now) }
             return made(status, status.errors ?? [], plan, now)
         }
     }
@@ -73,42 +88,60 @@ package enum RestorePlanBehavior: Behavior {
         _ snapshot: Snapshot, _ request: RunRequest, _ access: RepositoryAccess, _ path: String,
         _ own: RepositoryAccess?, _ now: Timestamp
     ) -> WorldView {
-        guard let status = snapshot.run.sourceRepository.value?.status, status.lastScan?.time != nil else {
-            let ready = snapshot.run.sourceRepository.value?.status?.conditions?.condition("Ready")
+        switch published(snapshot.run.sourceRepository.value, access, path, request.major, snapshot.catalog) {
+        case .not(let view): view
+        case .scan(let scan):
+            .seen(
+                PlanInput(
+                    request: request, source: access, sourcePath: path, sourceScan: scan, archive: own,
+                    archiveScan: ownArchive(snapshot, request), now: now))
+        }
+    }
+
+    enum Published {
+        case scan(ScanResult)
+        case not(WorldView)
+    }
+
+    /// What a repository has published of one archive, as if a run had just looked at it.
+    static func published(
+        _ repository: BackupRepository?, _ access: RepositoryAccess, _ path: String, _ major: Int?,
+        _ catalog: Observed<ConfigMap>
+    ) -> Published {
+        guard let status = repository?.status, status.lastScan?.time != nil else {
+            let ready = repository?.status?.conditions?.condition("Ready")
             let why = ready.map { ": \($0.message)" } ?? ""
-            return .missing(
-                PlanFinding(
-                    reason: "CatalogPending",
-                    message: "BackupRepository \(access.name) has not been looked at yet\(why)")
-            )
+            return .not(
+                .missing(
+                    PlanFinding(
+                        reason: "CatalogPending",
+                        message: "BackupRepository \(access.name) has not been looked at yet\(why)")))
         }
         var scan = ScanResult(attempt: "", code: "OK")
         let lines = (status.archives ?? []).filter { ($0.path ?? "") == RepositoryAccess.trimmed(path) }
         scan.majors = lines.compactMap(\.major).sorted()
-        let line = lines.first { $0.major == request.major }
+        let line = lines.first { $0.major == major }
         if let line, line.configMap != nil {
-            switch snapshot.catalog {
-            case .unknown: return .looking("", [], nil)
+            switch catalog {
+            case .unknown: return .not(.looking("", [], nil))
             case .absent:
-                return .missing(
-                    PlanFinding(
-                        reason: "CatalogPending", message: "the catalog of \(access.uri(path)) is being written"))
+                let words = "the catalog of \(access.uri(path)) is being written"
+                return .not(.missing(PlanFinding(reason: "CatalogPending", message: words)))
             case .present(let map): scan.listing = PublishedCatalog.listing(in: map)
             }
         } else if let problem = line?.problem {
-            return .refused([PlanFinding(reason: "ArchiveUnreadable", message: "\(access.uri(path)): \(problem)")])
+            return .not(
+                .refused([PlanFinding(reason: "ArchiveUnreadable", message: "\(access.uri(path)): \(problem)")]))
         } else if line == nil, status.truncated == true {
-            return .refused([
-                PlanFinding(
-                    reason: "ArchiveNotListed",
-                    message: "BackupRepository \(access.name) has more archives than its spec.scan.maxArchives, and "
-                        + "\(path) is not among those listed; raise it")
-            ])
+            return .not(
+                .refused([
+                    PlanFinding(
+                        reason: "ArchiveNotListed",
+                        message: "BackupRepository \(access.name) has more archives than its spec.scan.maxArchives, "
+                            + "and \(path) is not among those listed; raise it")
+                ]))
         }
-        return .seen(
-            PlanInput(
-                request: request, source: access, sourcePath: path, sourceScan: scan, archive: own,
-                archiveScan: ownArchive(snapshot, request), now: now))
+        return .scan(scan)
     }
 
     /// What the own archive's repository has published of its path; `nil` when nothing has been.
@@ -140,7 +173,7 @@ package enum RestorePlanBehavior: Behavior {
         }
     }
 
-    private static func age(_ input: PlanInput, _ now: Timestamp) -> String? {
-        input.sourceScan.listing.map { "\(max(0, now.seconds(since: $0.seenAt)))s" }
+    private static func age(_ scan: ScanResult, _ now: Timestamp) -> String? {
+        scan.listing.map { "\(max(0, now.seconds(since: $0.seenAt)))s" }
     }
 }

@@ -50,7 +50,7 @@ package struct JobObservation: Equatable, Sendable {
                 }
                 let token = run.attemptToken(role, ordinal)
                 let state = state(of: job, role.content, attempt: token, through: &reader)
-                guard let why = worthRepeating(state) else {
+                guard let why = worthRepeating(state), !(ordinal == limit && isTold(state)) else {
                     return JobObservation(ordinal: ordinal, state: state, made: job.seen)
                 }
                 problem = why
@@ -84,11 +84,19 @@ package struct JobObservation: Equatable, Sendable {
 
     private static func isOver(_ pod: Pod) -> Bool { ["Failed", "Succeeded"].contains(pod.status?.phase ?? "") }
 
+    /// What its last repetition has found says more than that there is no other.
+    private static func isTold(_ state: State) -> Bool {
+        if case .done(.inspect) = state { true } else { false }
+    }
+
     /// A result that is not believed, or a backup that failed: a busy server or store may let the next one through.
     private static func worthRepeating(_ state: State) -> String? {
         switch state {
         case .done(.unbelievable(let why)): why
         case .done(.backup(let result)) where result.code != "OK": RestoreRunBehavior.words(result.code, result.reasons)
+        // It looked while another run was at work there. That one's end was waited for.
+        case .done(.inspect(let result)) where result.heldBy != nil:
+            "the data was held by run \(result.heldBy ?? "")"
         // Its pod was evicted in the middle; the program is made to be run again.
         case .done(.seal(let result)) where result.code == "Interrupted":
             "it was interrupted, in step \(result.step ?? "unknown")"

@@ -46,6 +46,7 @@ extension RestoreRunBehavior {
         case .finished: return complete(way, draft)
         case .end(let step, let finding):
             draft.status.phase = Open(step.phase)
+            way.noteFailure(of: step, &draft)
             return end(
                 snapshot, draft, Ending(state: endState(finding), reason: finding.reason, message: finding.message))
         case .wait(let step, let detail):

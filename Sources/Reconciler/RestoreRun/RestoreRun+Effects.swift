@@ -47,7 +47,7 @@ extension RestoreRunBehavior {
     private static func job(_ role: JobRole, _ snapshot: RestoreRunSnapshot, _ world: Workplace) -> JobManifest? {
         let ordinal = snapshot.jobs[role]?.ordinal ?? 1
         switch role {
-        case .scanSource, .scanArchive, .inspect, .replace, .undo, .tidy: return nil
+        case .scanSource, .scanArchive, .inspect, .recheck, .replace, .undo, .tidy: return nil
         case .seal:
             let limit = seconds(snapshot.run.spec?.deadlines?.verify) ?? 1_800
             return world.jobs.seal(ordinal, expecting: world.pinned, after: world.service.restore, deadline: limit)

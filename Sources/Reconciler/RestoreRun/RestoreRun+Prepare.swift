@@ -31,6 +31,10 @@ extension RestoreRunBehavior {
             draft.set(RunCondition.planned, .no, finding.reason, finding.message)
             draft.waiting(finding.reason, finding.message)
             return waiting(snapshot, draft, [])
+        case .busy(let finding):
+            draft.set(RunCondition.planned, .no, finding.reason, finding.message)
+            draft.waiting(finding.reason, "\(finding.message); this run goes on when that one has ended")
+            return waiting(snapshot, draft, [])
         case .looking(let message, let effects, let obstacle):
             if isStuck(snapshot, obstacle), draft.now >= lookingEnds(snapshot, draft, obstacle) {
                 let limit = obstacle == nil ? scanDeadline : prepareDeadline
@@ -168,6 +172,8 @@ enum WorldView {
     case refused([PlanFinding])
     /// Something is not there (yet).
     case missing(PlanFinding)
+    /// Another run is at work there: its end is waited for.
+    case busy(PlanFinding)
     case looking(String, [Effect], PlanFinding?)
     case seen(PlanInput)
     case seenInPlace(InPlaceInput)

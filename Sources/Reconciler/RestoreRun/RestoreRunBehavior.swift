@@ -22,7 +22,14 @@ package enum RestoreRunBehavior: Behavior {
             // Written by a newer controller: touching it could only do harm.
             return Decision()
         }
-        if snapshot.state?.isTerminal == true { return afterEnd(snapshot, at: now) }
+        if snapshot.state?.isTerminal == true {
+            let isReleased = !(run.metadata.finalizers ?? []).contains(recordFinalizer)
+            let isRecorded = snapshot.status.conditions?.isTrue(RunCondition.recorded) ?? false
+            if isReleased, isRecorded, mustTidy(snapshot), !run.metadata.isDeleting {
+                return tidy(snapshot, at: now)
+            }
+            return afterEnd(snapshot, at: now)
+        }
         let finalizers = run.metadata.finalizers ?? []
         if !finalizers.contains(recordFinalizer) {
             // In a pass of its own, before anything else exists that must outlive the object.

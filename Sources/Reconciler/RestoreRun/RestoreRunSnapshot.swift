@@ -103,7 +103,7 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     /// It replaces the data of a service. Goes by the record: a spec may have been edited.
     package var isInPlace: Bool {
         record.inPlace != nil
-            || (settings.offersInPlace && record.serviceName == nil && run.spec?.target?.service != nil)
+            || (record.serviceName == nil && run.spec?.target?.service != nil)
     }
 
     package func isDone(_ step: Step.Name) -> Bool {
@@ -166,6 +166,7 @@ extension RestoreRunBehavior {
         let isTerminal = status.state?.known?.isTerminal ?? false
         let isRecorded = status.conditions?.isTrue(RunCondition.recorded) ?? false
         if isTerminal && isRecorded && !(run.metadata.finalizers?.contains(recordFinalizer) ?? false) {
+            if mustTidy(snapshot) { observeTidying(&snapshot, through: &reader) }
             return snapshot
         }
         snapshot.failure = reader.lastFailure()

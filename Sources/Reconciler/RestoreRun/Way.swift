@@ -28,6 +28,8 @@ protocol Way {
     func noteProgress(_ draft: inout StatusDraft) -> Timestamp?
     /// Takes what a step that is done has shown into the status.
     func note(_ step: Step, _ warning: PlanFinding?, _ draft: inout StatusDraft)
+    /// Takes what a step that failed has shown into the status.
+    func noteFailure(of step: Step, _ draft: inout StatusDraft)
     /// What a completed run says.
     func outcome(_ draft: StatusDraft) -> String
     /// What is left of a completed run, for people.
@@ -38,6 +40,7 @@ extension Way {
     func phase(of step: Step) -> RunPhase { step.phase }
     func hasProgress(_ step: Step) -> Bool { false }
     func noteProgress(_ draft: inout StatusDraft) -> Timestamp? { nil }
+    func noteFailure(of step: Step, _ draft: inout StatusDraft) {}
 
     func lateness(of step: Step, _ limit: Int64, _ detail: String) -> PlanFinding {
         obstacle(of: step) ?? stuckTerminating(step, limit)

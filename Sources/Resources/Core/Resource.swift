@@ -51,9 +51,22 @@ package struct Ref: Hashable, Sendable, Comparable, CustomStringConvertible {
 package protocol Resource: Decodable, Equatable, Sendable {
     static var resourceKind: ResourceKind { get }
     var metadata: ObjectMeta { get }
+    /// What `Reader.objects` finds it by: its labels, and where a kind refers to another one by its spec, that reference
+    /// under a label's name. What the spec says counts more than a label, which anybody may write.
+    var indexed: [String: String]? { get }
 }
 
 extension Resource {
+    package var indexed: [String: String]? { metadata.labels }
+
+    /// The labels, with a reference of the spec among them, or without any label of that name.
+    package func labels(and name: String, _ value: String?) -> [String: String]? {
+        guard value != nil || metadata.labels?[name] != nil else { return metadata.labels }
+        var all = metadata.labels ?? [:]
+        all[name] = value
+        return all
+    }
+
     package var ref: Ref { Ref(Self.resourceKind, metadata.namespace ?? "", metadata.name) }
     /// This incarnation, as read: the precondition of every change to it.
     package var seen: Seen {

@@ -77,5 +77,12 @@ package struct ManagedServiceStatus: Codable, Equatable, Sendable {
         package var name: String?
         package var uid: String?
         package var phase: String?
+
+        package init(kind: String?, name: String?, uid: String?, phase: String?) {
+            self.kind = kind
+            self.name = name
+            self.uid = uid
+            self.phase = phase
+        }
     }
 }

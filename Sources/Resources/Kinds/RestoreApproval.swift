@@ -11,6 +11,10 @@ package struct RestoreApproval: Resource {
         self.metadata = metadata
         self.spec = spec
     }
+
+    /// Found by the UID of the run that it is about.
+    package static let runIndex = "reprise.dev/run-uid"
+    package var indexed: [String: String]? { labels(and: Self.runIndex, spec?.run?.uid) }
 }
 
 package struct RestoreApprovalSpec: Codable, Equatable, Sendable {

@@ -49,6 +49,7 @@ package struct RestorePlanStatus: Codable, Equatable, Sendable {
     package var destructive: Bool?
     package var reversible: Bool?
     package var undo: String?
+    package var confirm: String?
     package var steps: [PlanStep]?
     package var bytes: Int64?
     package var estimatedSeconds: Int64?
@@ -70,6 +71,7 @@ package struct RestorePlanStatus: Codable, Equatable, Sendable {
         destructive = plan.destructive
         reversible = plan.reversible
         undo = plan.undo
+        confirm = plan.confirm
         steps = plan.steps
         bytes = plan.bytes
         estimatedSeconds = plan.estimatedSeconds

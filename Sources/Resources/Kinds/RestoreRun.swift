@@ -13,6 +13,10 @@ package struct RestoreRun: CustomResource {
         self.spec = spec
         self.status = status
     }
+
+    /// Found by the ManagedService whose data it replaces.
+    package static let targetIndex = "reprise.dev/target-service"
+    package var indexed: [String: String]? { labels(and: Self.targetIndex, spec?.target?.service?.name) }
 }
 
 package enum RestoreMode: String, CaseIterable, Sendable {
@@ -94,6 +98,8 @@ package struct RestoreRunSpec: Codable, Equatable, Sendable {
 
     package struct PreRestore: Codable, Equatable, Sendable {
         package var keepFor: String?
+
+        package init(keepFor: String?) { self.keepFor = keepFor }
     }
 
     package struct RunVerification: Codable, Equatable, Sendable {
@@ -207,6 +213,9 @@ package struct InPlaceRecord: Codable, Equatable, Sendable {
     package var image: String
     /// As the ManagedService said, or else PG_VERSION.
     package var major: Int?
+    /// Of the data as it was when the run was planned.
+    package var systemIdentifier: String?
+    package var timeline: Int64?
     /// The data comes from another service.
     package var isCrossService: Bool?
     /// The run whose replaced data is put back.
@@ -219,10 +228,12 @@ package struct InPlaceRecord: Codable, Equatable, Sendable {
     package var isSwapped: Bool?
     /// The old data was put back, or never moved.
     package var isUndone: Bool?
-    /// How often somebody else scaled the service up meanwhile.
-    package var scaledUp: Int?
     /// Until when the replaced data is kept.
     package var keptUntil: Timestamp?
+    /// That time is over, and what was kept is being removed.
+    package var isTidying: Bool?
+    /// When it was removed, or found to be gone; also when it was given up, which `CleanedUp` says.
+    package var tidiedAt: Timestamp?
 
     package init(workload: String, pod: String, claim: String, image: String) {
         self.workload = workload

@@ -176,6 +176,9 @@ package struct NewService: Codable, Equatable, Sendable {
 package struct VerificationCheck: Codable, Equatable, Sendable {
     package var name: String?
     package var query: String?
+    /// Where it runs; `postgres` if it is not said.
+    package var database: String?
+    /// As text; `true` if it is not said.
     package var expect: String?
 }
 
@@ -190,6 +193,8 @@ package struct PlanStatus: Codable, Equatable, Sendable {
     package var destructive: Bool?
     package var reversible: Bool?
     package var undo: String?
+    /// What `spec.confirm` must say, when data is replaced.
+    package var confirm: String?
     package var steps: [PlanStep]?
     package var bytes: Int64?
     package var estimatedSeconds: Int64?

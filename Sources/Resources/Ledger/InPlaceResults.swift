@@ -81,6 +81,8 @@ package struct ReplaceResult: Codable, Equatable, Sendable {
     package var collationMismatch: Bool?
     package var extensionsMissing: [String]?
     package var checks: [Check]?
+    /// Of `tidy`: what it left alone, by UID, since an unfinished run works with it.
+    package var kept: [String]?
 
     package init(attempt: String, code: String) {
         self.v = 1

@@ -134,15 +134,27 @@ package struct ContainerManifest: Encodable, Equatable, Sendable {
     }
 }
 
+/// The kubelet reads `$(NAME)` in commands, arguments and values as a variable, and `$$` as one dollar.
+package enum Expansion {
+    /// Text that comes out of that as it is here.
+    package static func escaped(_ text: String) -> String {
+        text.contains("$$") || text.contains("$(") ? text.replacing("$", with: "$$") : text
+    }
+
+    /// A shell program as a container's command.
+    package static func shell(_ program: String) -> [String] { ["/bin/sh", "-c", escaped(program), "reprise"] }
+}
+
 /// One environment variable: a literal, or one key of a Secret.
 package struct VariableManifest: Encodable, Equatable, Sendable {
     package var name: String
     package var value: String?
     package var valueFrom: Source?
 
+    /// - Parameter value: Literal text.
     package init(_ name: String, value: String) {
         self.name = name
-        self.value = value
+        self.value = Expansion.escaped(value)
     }
 
     package init(_ name: String, secret: String, key: String, optional: Bool? = nil) {

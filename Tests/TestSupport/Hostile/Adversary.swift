@@ -58,7 +58,8 @@ package final class Adversary {
     /// A server that asks for a pause gets it.
     private func judgePatience(_ call: WireCall) {
         guard call.isWrite, !call.isAboutLease else { return }
-        let what = "\(call.incarnation): \(call.verb) \(call.target) \(call.name ?? "")"
+        // Of two runs that write to one object each waits for itself.
+        let what = "\(call.incarnation): \(call.verb) \(call.target) \(call.name ?? "") \(call.digest)"
         if let end = pauses[what], world.scheduler.now < end {
             impatience.append(
                 "at \(world.scheduler.now) ms: \(what) comes again \(end - world.scheduler.now) ms too early")

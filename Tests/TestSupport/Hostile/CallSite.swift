@@ -86,9 +86,14 @@ package final class Bearings {
         return status?.text("plan", "hash") == nil ? "Planning" : "Planned"
     }
 
+    /// The service that a run makes, or whose data it replaces.
+    package static func target(of run: JSONValue) -> String? {
+        run.text("spec", "target", "newService", "name") ?? run.text("spec", "target", "service", "name")
+    }
+
     private func follow(_ run: JSONValue) {
         guard let uid = run.text("metadata", "uid"), let name = run.text("metadata", "name") else { return }
-        let service = run.text("spec", "target", "newService", "name") ?? name
+        let service = Self.target(of: run) ?? name
         if subjects[uid] == nil {
             subjects[uid] = service
             subjects[String(uid.replacing("-", with: "").prefix(13))] = service

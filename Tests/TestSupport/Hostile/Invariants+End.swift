@@ -15,6 +15,7 @@ extension Invariants {
             if case .failed(let words) = incarnation.end { broken("\(incarnation.name) failed: \(words)") }
         }
         checkRecords(world)
+        checkUserEnd(isTouched: isTouched)
         if !isTouched { checkLeftovers(world) }
         for put in world.stores.puts where put.bucket == "prod" && put.by != "somebody" {
             broken("\(put.by) wrote \(put.key) into the source's bucket")
@@ -113,7 +114,7 @@ extension Invariants {
     /// Clients write into every service that is open and has a base backup of its own.
     /// - Returns: The services.
     func clientsCommit(in world: Simulation) -> [ModelKey] {
-        world.api.all(.runs).compactMap { key, run in
+        let services: [ModelKey] = world.api.all(.runs).compactMap { key, run in
             guard run.text("status", "state") == "Completed",
                 Story.condition(run, "FreshBackup")?.text("status") == "True",
                 let name = run.text("spec", "target", "newService", "name"),
@@ -125,6 +126,13 @@ extension Invariants {
             }
             return ModelKey(.statefulSets, key.namespace, name)
         }
+        guard user != nil else { return services }
+        let key = ModelKey(.statefulSets, Story.space, UserService.name)
+        guard world.api[key]?.integer("status", "readyReplicas") == 1 else { return services }
+        if !world.kubelet.commit(Self.laterRow, in: ModelKey(.pods, Story.space, "\(UserService.name)-0")) {
+            broken("\(key) runs, and takes nothing that clients write")
+        }
+        return services + [key]
     }
 
     /// A restore from a service's own archive would bring back what the service serves.

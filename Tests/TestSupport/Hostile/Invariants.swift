@@ -10,7 +10,9 @@ package final class Invariants {
     /// What was broken, in words; the first one is what to look at.
     package private(set) var violations: [String] = []
 
-    private unowned let world: Simulation
+    unowned let world: Simulation
+    /// The service whose data is replaced, where the story is about that.
+    let user: UserService?
     /// By UID, as they were committed last.
     private var runs: [String: JSONValue] = [:]
     private var opened: Set<String> = []
@@ -24,8 +26,9 @@ package final class Invariants {
     /// Whether a run's service has ever been opened.
     func isOpened(_ uid: String) -> Bool { opened.contains(uid) }
 
-    package init(_ world: Simulation) {
+    package init(_ world: Simulation, user: UserService? = nil) {
         self.world = world
+        self.user = user
         world.api.observers.append { [unowned self] change in look(at: change) }
         world.observeLedger { [unowned self] commit in look(at: commit) }
     }
@@ -41,6 +44,7 @@ package final class Invariants {
 
     private func look(at change: ModelAPI.Change) {
         if change.key.kind == .runs { follow(change) }
+        if user != nil { checkUserData() }
         if change.key.kind == .leases, change.kind == .deleted { leaseLost = world.scheduler.now }
         let isOurs = world.incarnations.contains { $0.name == change.writer }
         if isOurs, change.key.kind != .leases {
@@ -74,7 +78,7 @@ package final class Invariants {
         if !["Pending", "Running"].contains(state) {
             // Terminal is final; what may follow is where the outcome is recorded.
             for field in ["state", "phase", "failedPhase", "finishedAt", "message", "plan", "restore", "attempt"]
-            where old?[field] != new?[field] {
+            where Self.untidied(old?[field]) != Self.untidied(new?[field]) {
                 broken("\(change.key): \(field) changed after the run was \(state)")
             }
             let (was, now) = (finished(before), finished(change.object))
@@ -93,12 +97,21 @@ package final class Invariants {
             }
         }
         for (pin, kind) in [("claimUID", ModelKind.claims), ("targetUID", .statefulSets)] {
-            guard old?[path: ["restore", pin]] == nil, let pinned = new?.text("restore", pin) else { continue }
+            guard change.object.text("spec", "target", "service", "name") == nil, old?[path: ["restore", pin]] == nil,
+                let pinned = new?.text("restore", pin)
+            else { continue }
             for (key, object) in world.api.all(kind, in: change.key.namespace)
             where object.text("metadata", "uid") == pinned && object.text("metadata", "labels", Label.runUID) != uid {
                 broken("\(change.key) takes \(key) for its own, which is somebody else's")
             }
         }
+    }
+
+    /// What was replaced in place is removed long after the end, and that is written down.
+    private static func untidied(_ value: JSONValue?) -> JSONValue? {
+        guard var value, value["inPlace"] != nil else { return value }
+        for field in ["isTidying", "tidiedAt"] { value.set(["inPlace", field], nil) }
+        return value
     }
 
     private func finished(_ run: JSONValue) -> String {
@@ -118,6 +131,9 @@ package final class Invariants {
         // Whoever takes one of the labels away does not take the object over.
         let labels = before[path: ["metadata", "labels"]]
         if labels?[Label.managedBy]?.string != Label.managedByValue, labels?[Label.runUID] == nil {
+            if key.kind == .statefulSets, before.text("metadata", "uid") == user?.uid {
+                return checkUserService(change, before)
+            }
             broken(
                 "\(key) is somebody else's, and \(change.writer) \(change.kind == .deleted ? "deleted" : "changed") it")
         }
@@ -143,7 +159,7 @@ package final class Invariants {
     private func checkMaking(_ change: ModelAPI.Change) {
         let key = change.key
         guard let uid = change.object.text("metadata", "labels", Label.runUID) else { return }
-        if key.kind == .jobs, key.name.contains("-scan-") { return }
+        if key.kind == .jobs, ["-scan-", "-inspect-", "-recheck-"].contains(where: key.name.contains) { return }
         // An outcome on its way to the ledger, and no part of a service.
         if key.kind == .configMaps { return }
         guard let run = runs[uid] else { return broken("\(key) was made for a run that never was") }

@@ -51,7 +51,7 @@ package struct Schedule {
     package func play(_ watch: (Stage) -> Void = { _ in }) -> Verdict {
         let stage = Stage(scenario, seed: script.seed)
         let world = stage.world
-        let invariants = Invariants(world)
+        let invariants = Invariants(world, user: stage.user)
         let adversary = Adversary(world, script)
         var verdict = Verdict(script: script)
         watch(stage)

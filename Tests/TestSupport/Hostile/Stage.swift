@@ -14,6 +14,8 @@ package final class Stage {
     private var isDirty = true
     /// What strangers have made, by its UID: it must be there in the end, and be the same.
     package var theirs: [ModelKey: String] = [:]
+    /// The service whose data is replaced, where the story is about that.
+    package var user: UserService?
     private var lastLack: String? = "nothing has happened"
 
     package init(_ scenario: Scenario, seed: UInt64) {
@@ -54,9 +56,7 @@ package final class Stage {
     /// When the run of a service stands at a step, or is past it by having ended.
     package func when(_ service: String, is step: String, after delay: Int64 = 0, _ act: @escaping (Stage) -> Void) {
         once(after: delay) { change in
-            guard change.key.kind == .runs,
-                change.object.text("spec", "target", "newService", "name") == service
-            else { return false }
+            guard change.key.kind == .runs, Bearings.target(of: change.object) == service else { return false }
             // Several steps may be seen done at once.
             let now = Bearings.step(of: change.object)
             let done = change.object.items("status", "restore", "completedSteps")

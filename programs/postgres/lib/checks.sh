@@ -9,7 +9,7 @@
 #   REPRISE_AMCHECK                         "true": pg_amcheck of all databases, as the check `amcheck`
 #
 # Told are name, passed and milliseconds: never values, nor the texts of errors. Each runs in a connection of its own,
-# as a role that can read everything (from version 14) and is no superuser, with search_path pg_catalog.
+# as a role that can read everything (from version 14) and is no superuser, with search_path pg_catalog, public.
 
 # shellcheck shell=dash
 CHECKER=reprise_check_$(printf '%s' "$REPRISE_RUN_UID" | sha256sum | cut -c 1-8)
@@ -37,7 +37,7 @@ make_checker() {
 # Prints t when the check has passed.
 checker_sql() { # DATABASE QUERY EXPECTED
   limit=${REPRISE_CHECK_SECONDS:-60}
-  within setsid $AS env PGOPTIONS="-c search_path=pg_catalog -c default_transaction_read_only=on -c lock_timeout=0 \
+  within setsid $AS env PGOPTIONS="-c search_path=pg_catalog,public -c default_transaction_read_only=on -c lock_timeout=0 \
 -c statement_timeout=${limit}s" timeout -k 5 "$((limit + 10))" \
     psql -XAtq -v ON_ERROR_STOP=1 -h "$SOCKET" -p 5432 -U "$CHECKER" -d "$(conninfo "$1")" \
     -v "query=$2" -v "expect=$3" <<'SQL'

@@ -23,13 +23,19 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
     }
 
     /// Looks at the volume beside the running service, and changes nothing.
-    package func inspect(_ ordinal: Int) -> JobManifest {
-        var pod = podSpec(.inspect, ordinal, [], isReadOnly: true, deadline: 300)
-        // One claim, one node: where the service's pod is. The label is set on every pod of a StatefulSet.
-        if unit.replicas > 0 {
-            pod.affinity = .affinity(besidePodsWith: ["statefulset.kubernetes.io/pod-name": unit.pod])
-        }
-        return job(.inspect, ordinal, pod, deadline: 300)
+    package func inspect(_ ordinal: Int, again: Bool = false) -> JobManifest {
+        let role: JobRole = again ? .recheck : .inspect
+        let variables = [VariableManifest("REPRISE_ACTION", value: "inspect")]
+        let pod = podSpec(role, ordinal, variables, isReadOnly: true, deadline: 300)
+        return job(role, ordinal, beside(pod), deadline: 300)
+    }
+
+    /// One claim, one node: where the service's pod is. The label is set on every pod of a StatefulSet.
+    private func beside(_ pod: PodSpecManifest) -> PodSpecManifest {
+        guard unit.replicas > 0 else { return pod }
+        var pod = pod
+        pod.affinity = .affinity(besidePodsWith: ["statefulset.kubernetes.io/pod-name": unit.pod])
+        return pod
     }
 
     /// Lists the source's archive with the agent.
@@ -90,6 +96,7 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
         for (index, check) in what.checks.enumerated() {
             set("REPRISE_CHECK_\(index + 1)_NAME", check.name)
             set("REPRISE_CHECK_\(index + 1)_QUERY", check.query)
+            set("REPRISE_CHECK_\(index + 1)_DATABASE", check.database)
             set("REPRISE_CHECK_\(index + 1)_EXPECT", check.expect)
         }
         var pod = podSpec(.replace, ordinal, variables, isReadOnly: false, deadline: deadline)
@@ -106,6 +113,16 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
         let variables = [VariableManifest("REPRISE_ACTION", value: "undo")]
         return job(
             .undo, ordinal, podSpec(.undo, ordinal, variables, isReadOnly: false, deadline: 900), deadline: 1_020)
+    }
+
+    /// Removes what this run has kept of replaced data, beside the running service.
+    package func tidy(_ ordinal: Int) -> JobManifest {
+        let variables = [
+            VariableManifest("REPRISE_ACTION", value: "tidy"),
+            VariableManifest("REPRISE_TIDY", value: scope.runUID),
+        ]
+        let pod = podSpec(.tidy, ordinal, variables, isReadOnly: false, deadline: 900)
+        return job(.tidy, ordinal, beside(pod), deadline: 1_020)
     }
 
     /// Without this ConfigMap no pod of a Job can start.
@@ -131,11 +148,10 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
             VariableManifest("REPRISE_CONFIG_FILE", value: unit.profile.configFile),
             VariableManifest("REPRISE_DEADLINE_SECONDS", value: "\(deadline)"),
         ]
-        if role == .inspect { own.append(VariableManifest("REPRISE_ACTION", value: "inspect")) }
         own += variables
         var container = ContainerManifest(name: PostgresJobs.container, image: image)
         container.imagePullPolicy = unit.container.imagePullPolicy
-        container.command = ["/bin/sh", "-c", PostgresPrograms.inplace, "reprise"]
+        container.command = Expansion.shell(PostgresPrograms.inplace)
         let names = Set(own.map(\.name))
         // Ours last, and each name once: what the service is told about its own archive is not for this program.
         container.env =

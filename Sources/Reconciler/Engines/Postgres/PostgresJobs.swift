@@ -94,7 +94,7 @@ package struct PostgresJobs: Sendable {
     private func serviceContainer(program: String) -> ContainerManifest {
         var container = ContainerManifest(name: Self.container, image: request.image)
         container.imagePullPolicy = request.service.imagePullPolicy
-        container.command = ["/bin/sh", "-c", program, "reprise"]
+        container.command = Expansion.shell(program)
         container.env = [
             VariableManifest("PGDATA", value: request.profile.dataDirectory(major: request.major)),
             VariableManifest("PG_MAJOR", value: "\(request.major)"),

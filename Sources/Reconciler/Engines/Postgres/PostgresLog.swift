@@ -31,6 +31,7 @@ package enum PostgresLog {
         LinePattern(Progress.fetched, ["Backup extraction complete."]),
         LinePattern(Progress.fetched, ["reprise-progress fetched"]),
         LinePattern(Progress.segment, ["restored log file \""], keepsWord: true),
+        LinePattern(Progress.segment, ["reprise-progress segment "], keepsWord: true),
         LinePattern(Progress.latest, ["LATEST backup is: '"], keepsWord: true),
     ]
 

@@ -107,7 +107,7 @@ extension PostgresService {
     var restoreContainer: ContainerManifest? {
         guard case .initContainer(let restore) = restore else { return nil }
         var container = imageContainer(named: Self.initContainer)
-        container.command = ["/bin/sh", "-c", PostgresPrograms.restore, "reprise"]
+        container.command = Expansion.shell(PostgresPrograms.restore)
         container.env =
             userEnvironment + source.environment + [
                 VariableManifest("PGDATA", value: profile.dataDirectory(major: request.major)),

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Reconciler
+import Resources
+import Testing
+
+/// A run in place that has to wait, for another run or for people, and what has become of its plan meanwhile.
+@Suite("A run in place that waited")
+struct InPlaceWaitTests {
+    private static func other(_ state: RunState) -> RestoreRun {
+        var other = Story.run()
+        other.metadata.name = "other"
+        other.metadata.uid = "other-uid"
+        other.status = RestoreRunStatus()
+        other.status?.state = Open(state)
+        return other
+    }
+
+    private static func locked(_ world: inout InPlaceWorld) {
+        world.reader.add(other(.running))
+        world.edit {
+            $0.metadata.annotations = [TargetLock.annotation: "other-uid", TargetLock.nameAnnotation: "other"]
+        }
+    }
+
+    @Test("nothing is looked at, and so nothing planned, while another run works on the service")
+    func busy() {
+        var world = InPlaceWorld()
+        Self.locked(&world)
+        world.settle()
+        #expect(world.deeds.isEmpty)
+        #expect(world.condition(RunCondition.stalled)?.reason == "TargetBusy")
+        #expect(world.run.status?.message?.contains("RestoreRun other works on StatefulSet orders-db") == true)
+        // For as long as it takes: that run may fetch for hours.
+        world.now = world.now.adding(seconds: 20_000)
+        world.settle()
+        #expect(world.state == .pending)
+        world.reader.add(Self.other(.completed))
+        world.settle()
+        world.approve()
+        world.settle()
+        #expect(world.state == .completed)
+    }
+
+    @Test("who does not want to wait is told who is at work")
+    func refused() {
+        var world = InPlaceWorld { $0.onBusy = "Fail" }
+        Self.locked(&world)
+        world.settle()
+        #expect(world.state == .failed && world.reason == "TargetBusy")
+        #expect(world.deeds.isEmpty)
+    }
+
+    @Test("what it saw while another run held the data is not believed: it looks again")
+    func heldMeanwhile() {
+        var world = InPlaceWorld()
+        var held = InspectResult(attempt: "", code: "OK")
+        held.heldBy = "other-uid"
+        world.results[.inspect] = .inspect(held)
+        world.settle { $0.deeds.contains("create Job inspect-1") }
+        world.results[.inspect] = .inspect(InPlaceWorld.inspection())
+        world.settle()
+        #expect(world.deeds.contains("create Job inspect-2"))
+        #expect(world.condition(RunCondition.planned)?.isTrue == true)
+    }
+
+    struct Change: Sendable, CustomTestStringConvertible {
+        var reason: String
+        var words: String
+        var make: @Sendable (inout InspectResult) -> Void
+        var testDescription: String { words }
+    }
+
+    static let changes = [
+        Change(reason: "PlanOutdated", words: "timeline 1 when the run was planned, and is of 2 now") {
+            $0.timeline = 2
+        },
+        Change(reason: "PlanOutdated", words: "is of 42 now") { $0.systemIdentifier = "42" },
+        Change(reason: "VolumeTooSmall", words: "1000 bytes are free") { $0.freeBytes = 1_000 },
+        Change(reason: "TablespacesUnsupported", words: "tablespaces") { $0.hasTablespaces = true },
+        Change(reason: "NoData", words: "could not be looked at") { $0.code = "NoData" },
+    ]
+
+    @Test("a plan that no longer holds ends the run before anything is stopped", arguments: changes)
+    func outdated(_ change: Change) {
+        var world = InPlaceTests.approved()
+        var seen = InPlaceWorld.inspection()
+        change.make(&seen)
+        world.results[.recheck] = .inspect(seen)
+        world.settle()
+        #expect(world.state == .failed && world.reason == change.reason)
+        #expect(world.run.status?.message?.contains(change.words) == true, "\(world.run.status?.message ?? "")")
+        #expect(!world.deeds.contains { $0.hasPrefix("scale") })
+        #expect(!world.isLocked)
+        #expect(world.workload?.replicas == 1)
+    }
+
+    @Test("a rollback whose data was removed while it waited ends as well")
+    func nothingLeft() {
+        var planned = InPlaceRecord(workload: "orders-db", pod: "orders-db-0", claim: "c", image: "i")
+        planned.rollbackUID = "gone"
+        #expect(
+            InPlacePlanner.changes(of: planned, nil, since: InPlaceWorld.inspection()).map(\.reason) == [
+                "NothingToRollBack"
+            ])
+        var seen = InPlaceWorld.inspection()
+        seen.leftovers = [.init(run: "gone", bytes: 1, hasPreRestore: true)]
+        #expect(InPlacePlanner.changes(of: planned, nil, since: seen).isEmpty)
+    }
+
+    @Test("nothing is planned before the claim is known, so that another one is noticed")
+    func claimFirst() {
+        var world = InPlaceWorld()
+        world.settle()
+        #expect(world.run.status?.restore?.claimUID == "claim-1")
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import JSON
+import Reconciler
+import Resources
+
+// The data of a user's service is replaced: it is there or comes back, whatever goes wrong.
+
+extension Scenario {
+    static let inPlace: [Scenario] = [
+        latest, backToAMoment, checkFails, rolledBack, inPlaceRejected, inPlaceCancelled, scaledMeanwhile, twoOnOne,
+        inPlaceStopped,
+    ]
+
+    /// The user's service serves these rows, runs, and is locked by nobody.
+    static func serves(_ stage: Stage, _ rows: [String], replicas: Int64 = 1) -> String? {
+        let served = stage.userVolume?.cluster?.rows.filter { $0 != Invariants.laterRow }
+        if served != rows { return "the service has \(served ?? ["no data"]), and not \(rows)" }
+        let set = stage.world.api[ModelKey(.statefulSets, Story.space, UserService.name)]
+        if set?.integer("spec", "replicas") != replicas { return "the service is not scaled to \(replicas)" }
+        if set?.integer("status", "readyReplicas") ?? 0 != replicas { return "the service does not run" }
+        return set?.text("metadata", "annotations", TargetLock.annotation).map { "it is locked by \($0)" }
+    }
+
+    private static func ended(_ stage: Stage, _ run: String, _ reason: String) -> String? {
+        let found = stage.ends(of: run)
+        return found == reason ? nil : "\(run) ended as \(found), and not as \(reason)"
+    }
+
+    private static let all4 = UserService.archived + [UserService.tail]
+
+    /// To the newest state, with what only the volume has.
+    static let latest = Scenario("in-place", weight: 2) {
+        $0.userService()
+        $0.restoreInPlace("monday")
+        $0.approve("monday")
+    } isWrong: {
+        ended($0, "monday", "Completed") ?? serves($0, all4)
+    }
+
+    static let backToAMoment = Scenario("in-place-to-a-moment") { stage in
+        stage.userService()
+        stage.restoreInPlace("monday") { Stage.toAMoment(&$0, target(stage, -1_000)) }
+        stage.approve("monday")
+    } isWrong: {
+        ended($0, "monday", "Completed") ?? serves($0, ["order 1", "order 2"])
+    }
+
+    /// A check that fails after promotion: the old data is served again, with what was in no archive.
+    static let checkFails = Scenario("in-place-check-fails") {
+        $0.userService()
+        $0.restoreInPlace("monday") { $0.set(["verification"], ["checks": ["impossible"]]) }
+        $0.approve("monday")
+    } isWrong: {
+        ended($0, "monday", "VerificationFailed") ?? serves($0, all4)
+    }
+
+    /// What a run has replaced comes back by another one.
+    static let rolledBack = Scenario("in-place-and-back", length: 200_000) { stage in
+        stage.userService()
+        stage.restoreInPlace("monday") { Stage.toAMoment(&$0, target(stage, -1_000)) }
+        stage.approve("monday")
+        stage.when(UserService.name, is: "Ended", after: 3_000) { stage in
+            stage.restoreInPlace("tuesday") {
+                $0.set(["source"], nil)
+                $0.set(["rollbackOf"], ["name": "monday"])
+            }
+            stage.approve("tuesday")
+        }
+    } isWrong: {
+        ended($0, "tuesday", "Completed") ?? serves($0, all4)
+    }
+
+    static let inPlaceRejected = Scenario("in-place-rejected", weight: 2) {
+        $0.userService()
+        $0.restoreInPlace("monday")
+        $0.approve("monday", decision: "Reject")
+    } isWrong: {
+        ended($0, "monday", "Rejected") ?? serves($0, all4)
+    }
+
+    /// A cancel while the data is set aside.
+    static let inPlaceCancelled = Scenario("in-place-cancelled", weight: 2, isSmooth: false) { stage in
+        stage.userService()
+        stage.restoreInPlace("monday")
+        stage.approve("monday")
+        stage.when(UserService.name, is: "Permit", after: 2_500) {
+            $0.cancel("monday")
+        }
+    } isWrong: { stage in
+        let found = stage.ends(of: "monday")
+        guard ["Cancelled", "Completed"].contains(found) else { return "it ended as \(found)" }
+        return serves(stage, all4)
+    }
+
+    /// A GitOps tool sets the replicas back to 1, in each step once.
+    static let scaledMeanwhile = Scenario("in-place-beside-gitops", length: 240_000, isSmooth: false) { stage in
+        stage.userService()
+        stage.restoreInPlace("monday")
+        stage.approve("monday")
+        for step in ["Planned", "Stop", "Permit", "Replace", "Revoke"] {
+            stage.when(UserService.name, is: step, after: stage.draw(step, below: 3_000)) { $0.scaleUser(to: 1) }
+        }
+    } isWrong: { stage in
+        let found = stage.ends(of: "monday")
+        guard ["Completed", "ReplicasChangedByOther"].contains(found) else { return "it ended as \(found)" }
+        return serves(stage, all4)
+    }
+
+    /// Two runs want the same StatefulSet, by two names for it: one waits, or says who is at work.
+    static let twoOnOne = Scenario("in-place-two-for-one", length: 240_000, isSmooth: false) { stage in
+        stage.userService()
+        stage.world.apply(Stage.managedService("orders-too"))
+        stage.restoreInPlace("monday")
+        stage.restoreInPlace("tuesday", service: "orders-too") { $0.set(["onBusy"], "Fail") }
+        stage.restoreInPlace("wednesday", service: "orders-too")
+        for run in ["monday", "tuesday", "wednesday"] { stage.approve(run) }
+    } isWrong: { stage in
+        // Whoever was planned before another one had replaced the data would replace what nobody had in mind.
+        let ends = ["monday", "tuesday", "wednesday"].map { stage.ends(of: $0) }
+        let known: Set = ["Completed", "TargetBusy", "PlanOutdated", "HeldByOther"]
+        guard ends.contains("Completed"), known.isSuperset(of: ends) else { return "they ended as \(ends)" }
+        return serves(stage, all4)
+    }
+
+    /// One that was stopped before stays stopped.
+    static let inPlaceStopped = Scenario("in-place-stopped") {
+        $0.userService(replicas: 0)
+        $0.restoreInPlace("monday")
+        $0.approve("monday")
+    } isWrong: {
+        ended($0, "monday", "Completed") ?? serves($0, all4, replicas: 0)
+    }
+}

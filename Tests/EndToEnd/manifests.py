@@ -32,7 +32,7 @@ def repository(name, prefix, secret, **s3):
     place = {"endpoint": endpoint(), "insecure": True, "bucket": "backups", "prefix": prefix} | s3
     return ours("BackupRepository", name, {
         "s3": place, "credentials": {"secretRef": {"name": secret}},
-        "allowedImages": ["docker.io/reprise/postgres-walg"], "discovery": {"createBackups": "Newest"}})
+        "allowedImages": ["docker.io/reprise/postgres-walg"]})
 
 
 def archive(repository_name, path):

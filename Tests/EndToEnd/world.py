@@ -50,9 +50,10 @@ class World:
         self.controller.start()
         atexit.register(self.controller.stop)
         self.make_source()
+        readonly = make.repository("prod-readonly", "prod", "source-reader")
+        readonly["spec"]["discovery"] = {"createBackups": "Newest"}
         self.api.create(
-            make.keys("source-reader", "source-reader"), make.keys("clone-writer", "clone-writer"),
-            make.repository("prod-readonly", "prod", "source-reader"),
+            make.keys("source-reader", "source-reader"), make.keys("clone-writer", "clone-writer"), readonly,
             make.repository("staging-backups", "staging", "clone-writer"))
         self.say("the source is there: " + self.rows)
 

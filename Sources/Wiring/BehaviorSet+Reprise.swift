@@ -13,6 +13,7 @@ extension BehaviorSet {
                 BoundBehavior(RestoreRunBehavior.self), BoundBehavior(ServiceCloneBehavior.self),
                 BoundBehavior(SpoolBehavior.self), BoundBehavior(BackupRepositoryBehavior.self),
                 BoundBehavior(ManagedServiceBehavior.self), BoundBehavior(RestorePlanBehavior.self),
+                BoundBehavior(ServiceBackupBehavior.self),
             ],
             watching: [
                 WatchedKind(RestoreApproval.self),

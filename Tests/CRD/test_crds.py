@@ -180,7 +180,7 @@ class Tables(unittest.TestCase):
 
     def test_every_kind_has_a_table(self):
         self.assertEqual({table['kind'] for table in tables()}, set(CRDS))
-        self.assertEqual(len(CRDS), 6)
+        self.assertEqual(len(CRDS), 7)
 
     def test_cases(self):
         for table in tables():
@@ -317,7 +317,7 @@ class Shape(unittest.TestCase):
         self.assertEqual(
             short, {'BackupRepository': ['brepo'], 'ManagedService': ['msvc'], 'RestoreApproval': ['rappr'],
                     'RestorePlan': ['rplan'],
-                    'RestoreRun': ['rr'], 'ServiceClone': ['sclone']})
+                    'RestoreRun': ['rr'], 'ServiceBackup': ['sbk'], 'ServiceClone': ['sclone']})
         for kind, crd in CRDS.items():
             version = crd['spec']['versions'][0]
             self.assertEqual(crd['spec']['names']['categories'], ['reprise'])

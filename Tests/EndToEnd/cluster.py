@@ -84,7 +84,7 @@ class API:
 PLURALS = {"Namespace": "namespaces", "Secret": "secrets", "ConfigMap": "configmaps", "StatefulSet": "statefulsets",
            "PersistentVolumeClaim": "persistentvolumeclaims", "BackupRepository": "backuprepositories",
            "RestoreRun": "restoreruns", "ServiceClone": "serviceclones", "ManagedService": "managedservices",
-           "RestorePlan": "restoreplans", "RestoreApproval": "restoreapprovals"}
+           "RestorePlan": "restoreplans", "ServiceBackup": "servicebackups", "RestoreApproval": "restoreapprovals"}
 
 
 def collection(item):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The objects that the end-to-end tests create."""
+import hashlib
+
 from cluster import RUN, credentials
 
 SPACE = "staging"
@@ -42,8 +44,16 @@ def service(name, image=IMAGE, path=None, **more):
     return {"name": name, "image": image, "major": 15, "storage": {"size": "1Gi"}, "archive": own} | more
 
 
-def location(key):
-    return {"location": {"uri": f"s3://backups/{key}", "engine": "Postgres", "repository": {"name": "prod-readonly"}}}
+def location(key, bucket="backups", **instead):
+    """A place that nobody recorded. A part of it is left out when None is given for it."""
+    parts = {"uri": f"s3://{bucket}/{key}", "engine": "Postgres", "repository": {"name": "prod-readonly"}} | instead
+    return {"location": {name: value for name, value in parts.items() if value is not None}}
+
+
+def found(backup):
+    """The ServiceBackup of a base backup of the source: its name follows from what it is."""
+    what = "\n".join(["prod-readonly", "orders", "15", backup])
+    return {"backup": {"name": f"prod-readonly-backup-{hashlib.sha256(what.encode()).hexdigest()[:12]}"}}
 
 
 def at(moment, **more):
@@ -57,7 +67,7 @@ def clone(name, source="prod-readonly", target=None, **more):
 
 
 def run(name, source="prod-readonly", source_path="orders", target=None, place=None, **more):
-    mode = "PointInTime" if (target or {}).get("kind") == "Time" else "NewService"
+    mode = "PointInTime" if (target or {}).get("kind") in ("Time", "Xid", "Lsn", "Name") else "NewService"
     spec = {"mode": mode, "source": place or archive(source, source_path), "target": {"newService": service(name, **more)}}
     if target or not place:
         spec["recoveryTarget"] = target or {"kind": "Latest"}
@@ -91,13 +101,22 @@ def stateful_set(name, namespace, replicas, container, claims=None):
 
 def source(name="orders-db", namespace="prod", prefix="s3://backups/prod/orders", store="source-writer"):
     """A PostgreSQL that archives, with what a logical replication slot needs."""
-    variables = [{"name": "POSTGRES_DB", "value": "shop"},
-                 {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": name, "key": "password"}}},
-                 {"name": "WALG_S3_PREFIX", "value": prefix},
+    variables = [{"name": "WALG_S3_PREFIX", "value": prefix},
                  {"name": "BACKUP_SCHEDULE", "value": "0 3 * * *"}, {"name": "ARCHIVE_TIMEOUT", "value": "0"}]
+    return database(name, namespace, [], variables, [{"secretRef": {"name": store}}])
+
+
+def publisher():
+    """A PostgreSQL that the source subscribes to. It tells who connects, and from where, in its pod's log."""
+    return database("billing-db", "prod", ["log_connections=on", "logging_collector=off", "log_line_prefix=%h %u "])
+
+
+def database(name, namespace, settings, variables=(), files=()):
+    arguments = [word for setting in ["wal_level=logical", *settings] for word in ("-c", setting)]
+    password = {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": name, "key": "password"}}}
     container = {
-        "name": "postgres", "image": IMAGE, "args": ["postgres", "-c", "wal_level=logical"], "env": variables,
-        "envFrom": [{"secretRef": {"name": store}}],
+        "name": "postgres", "image": IMAGE, "args": ["postgres", *arguments],
+        "env": [{"name": "POSTGRES_DB", "value": "shop"}, password, *variables], "envFrom": list(files),
         "readinessProbe": {"exec": {"command": ["pg_isready", "-q", "-U", "postgres"]}, "periodSeconds": 1},
         "volumeMounts": [{"name": "data", "mountPath": "/var/lib/postgresql"}]}
     data = {"metadata": {"name": "data"}, "spec": {

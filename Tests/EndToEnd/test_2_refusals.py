@@ -36,6 +36,14 @@ def cases():
         "no-version": (make.run("no-version", source_path="flat"), "PrefixWithoutVersion", ["prod/flat/15"]),
         "dump": (make.run("dump", target=make.at(world().late["time"]), place=make.location("prod/orders/base.tar")),
                  "NotWalg", ["PITR requires a WAL-G backup", "base.tar"]),
+        "not-its-bucket": (make.run("not-its-bucket", place=make.location("prod/lost/15", bucket="elsewhere")),
+                           "LocationOutsideRepository", ["s3://elsewhere/prod/lost", "s3://backups/prod", "prod-readonly"]),
+        "not-its-prefix": (make.run("not-its-prefix", place=make.location("staging/lost/15")),
+                           "LocationOutsideRepository", ["s3://backups/staging/lost"]),
+        "no-engine": (make.run("no-engine", place=make.location("prod/lost/15", engine=None)), "InvalidSpec",
+                      ["source.location.engine", "is required when using source.location (orphan restore)"]),
+        "no-repository": (make.run("no-repository", place=make.location("prod/lost/15", repository=None)), "InvalidSpec",
+                          ["source.location.repository", "is required when using source.location (orphan restore)"]),
         "into-source": (make.run("into-source", archive={"repository": {"name": "prod-readonly"}, "path": "orders/copy"}),
                         "PrefixOverlap", ["orders/copy"]),
     }
@@ -87,7 +95,8 @@ def _add(name):
 
 for _name in ("wrong-keys", "no-bucket", "other-bucket", "no-endpoint", "no-archive", "not-empty", "other-major",
               "set-exists", "claim-exists", "other-image", "too-small", "into-source", "future", "past-the-end",
-              "too-early", "in-a-gap", "to-the-end-of-a-gap", "no-version", "dump"):
+              "too-early", "in-a-gap", "to-the-end-of-a-gap", "no-version", "dump", "not-its-bucket", "not-its-prefix", "no-engine",
+              "no-repository"):
     _add(_name)
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ class Moments(unittest.TestCase):
     def test_8_the_repository_says_what_it_has(self):
         found = self.it.get("backuprepositories", "prod-readonly")
         lines = {line["path"]: line for line in found["status"]["archives"]}
-        self.assertEqual(set(lines), {"orders", "gapped"})
+        self.assertEqual(set(lines), {"orders", "gapped", "lost"})
         orders = lines["orders"]
         self.assertEqual((orders["major"], orders["backups"], orders["gaps"]), (15, 2, 0))
         self.assertLess(orders["earliest"], self.it.early["time"])

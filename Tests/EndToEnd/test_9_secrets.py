@@ -13,7 +13,8 @@ class Canaries(unittest.TestCase):
         it = world()
         stopped = it.controller.stop()
         self.assertLess(stopped, 3, "seconds until the controller had stopped")
-        canaries = {"the source's password": it.password, "a role's password": it.app_password}
+        canaries = {"the source's password": it.password, "a role's password": it.app_password,
+                    "the publisher's password": it.publisher_password}
         for user in ("source-reader", "source-writer", "clone-writer"):
             canaries[f"the secret key of {user}"] = credentials(user)["AWS_SECRET_ACCESS_KEY"]
         for clone in it.api.list(f"{OURS}/namespaces/{SPACE}/serviceclones"):

@@ -3,6 +3,7 @@
 beginning, so that they go on side by side while the tests wait for one after the other."""
 import atexit
 import functools
+import re
 import secrets
 import socket
 import threading
@@ -40,6 +41,7 @@ class World:
         # What must not turn up anywhere outside of Secrets: the tests look for exactly these texts.
         self.password = "source-" + secrets.token_hex(12)
         self.app_password = "app-" + secrets.token_hex(12)
+        self.publisher_password = "publisher-" + secrets.token_hex(12)
         # The API server that is built from Debian's source is older than the CEL rules in the types.
         kubectl("apply", "--validate=false", "-f", str(REPO / "crds"))
         for file in sorted((REPO / "crds").glob("*.yaml")):
@@ -48,9 +50,10 @@ class World:
         self.controller.start()
         atexit.register(self.controller.stop)
         self.make_source()
+        readonly = make.repository("prod-readonly", "prod", "source-reader")
+        readonly["spec"]["discovery"] = {"createBackups": "Newest"}
         self.api.create(
-            make.keys("source-reader", "source-reader"), make.keys("clone-writer", "clone-writer"),
-            make.repository("prod-readonly", "prod", "source-reader"),
+            make.keys("source-reader", "source-reader"), make.keys("clone-writer", "clone-writer"), readonly,
             make.repository("staging-backups", "staging", "clone-writer"))
         self.say("the source is there: " + self.rows)
 
@@ -63,8 +66,10 @@ class World:
         environment = dict(line.split("=", 1) for line in (RUN / "s3" / "source-writer.env").read_text().splitlines())
         self.api.create(
             make.core("Secret", "orders-db", "prod", stringData={"password": self.password}),
-            make.core("Secret", "source-writer", "prod", stringData=environment), make.source())
+            make.core("Secret", "billing-db", "prod", stringData={"password": self.publisher_password}),
+            make.core("Secret", "source-writer", "prod", stringData=environment), make.source(), make.publisher())
         self.source_address = wait("the source", lambda: self.ready_address("prod", "orders-db-0"), 90)
+        self.publisher_address = wait("the publisher", lambda: self.ready_address("prod", "billing-db-0"), 90)
         self.on_source(f"""
             create role app login password '{self.app_password}';
             create table orders (id bigint generated always as identity primary key, customer int, amount numeric(9,2));
@@ -78,7 +83,9 @@ class World:
             create subscription mirror
                 connection 'host={self.source_address} dbname=shop user=postgres password={self.password}'
                 publication outbox with (create_slot = false, slot_name = mirror, copy_data = false)""", "mirror")
+        self.subscribe()
         self.base_backup(20000)
+        self.marks = self.make_marks()
         self.early = self.moment()  # before the newest base backup
         self.base_backup(10000)
         self.add_rows(4, 2000)
@@ -95,8 +102,43 @@ class World:
         self.before = self.reader.listing("prod/orders/")
         self.gap = self.make_archive_with_gap()
         self.make_flat_archive()
+        self.make_lost_archive()
         # The source is idle by now: nothing was archived at this moment, which is not in the future either.
         self.after = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+    def subscribe(self):
+        """The source gets the bills from another server, as a role that nobody else uses there."""
+        self.on_publisher("create table bills (id int primary key)")
+        self.on_publisher(f"create role subscriber login replication password '{self.publisher_password}'")
+        self.on_publisher("grant select on bills to subscriber")
+        self.on_publisher("create publication bills for table bills")
+        self.on_source(f"""
+            create table bills (id int primary key);
+            create subscription bills
+                connection 'host={self.publisher_address} dbname=shop user=subscriber password={self.publisher_password}'
+                publication bills with (copy_data = false)""")
+
+    def make_marks(self):
+        """A restore point and two transactions, one after the other and before the newest base backup; and what the source
+        held before the first and after each."""
+        self.on_source("select pg_create_restore_point('before the import')")
+        rows, made = [self.on_source(CHECKSUM)], []
+        for _ in range(2):
+            start = self.on_source("select pg_current_wal_insert_lsn()")
+            xid = self.on_source("""
+                with made as (insert into orders (customer, amount) values (1, 1) returning id)
+                select pg_current_xact_id() from made""")
+            rows.append(self.on_source(CHECKSUM))
+            made.append((xid, start))
+        # Where its record of commit begins, and what time stands in it, only the log says.
+        xid, start = made[1]
+        record = kubectl("-n", "prod", "exec", "orders-db-0", "--", "setpriv", "--reuid=postgres", "--regid=postgres",
+                         "--init-groups", "/usr/lib/postgresql/15/bin/pg_waldump", "-p",
+                         "/var/lib/postgresql/15/docker/pg_wal", "-s", start, "-x", xid, "-r", "Transaction", "-n", "1")
+        found = re.search(r"lsn: ([0-9A-F]+/[0-9A-F]+),.*COMMIT (\S+) (\S+) (\S+)", record)
+        assert found and found[4] == "UTC", record
+        lsn = "/".join(part.lstrip("0") or "0" for part in found[1].split("/"))  # as the server itself writes it
+        return {"name": "before the import", "rows": rows, "xid": made[0][0], "lsn": lsn, "time": f"{found[2]}T{found[3]}Z"}
 
     def moment(self):
         """A moment on the source's clock with nothing else in its second, and what the source holds then."""
@@ -138,6 +180,18 @@ class World:
         for key, _, _ in self.before:
             if "basebackups_005" in key:
                 store.copy(key, key.replace("prod/orders/15/", "prod/flat/"))
+
+    def make_lost_archive(self):
+        """The archive of a cluster that is gone: nothing here has ever told of it."""
+        store = Store("source-writer")
+        for wanted in (False, True):  # by the sentinels' times WAL-G knows which backup is the latest
+            for key, _, _ in self.before:
+                if key.endswith("_sentinel.json") is wanted:
+                    store.copy(key, key.replace("prod/orders/", "prod/lost/"))
+                    time.sleep(1.1 if wanted else 0)
+
+    def on_publisher(self, statement):
+        return sql(self.publisher_address, self.publisher_password, statement)
 
     def on_source(self, statements, database="shop"):
         output = ""

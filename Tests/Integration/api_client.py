@@ -16,6 +16,7 @@ RESOURCES = {
     'Job': (BATCH, 'jobs'), 'Lease': ('/apis/coordination.k8s.io/v1', 'leases'),
     'RestoreRun': (REPRISE, 'restoreruns'), 'ServiceClone': (REPRISE, 'serviceclones'),
     'BackupRepository': (REPRISE, 'backuprepositories'), 'ManagedService': (REPRISE, 'managedservices'),
+    'ServiceBackup': (REPRISE, 'servicebackups'), 'RestorePlan': (REPRISE, 'restoreplans'),
     'CustomResourceDefinition': ('/apis/apiextensions.k8s.io/v1', 'customresourcedefinitions'),
     'ClusterRole': ('/apis/rbac.authorization.k8s.io/v1', 'clusterroles'),
     'ClusterRoleBinding': ('/apis/rbac.authorization.k8s.io/v1', 'clusterrolebindings'),

@@ -246,7 +246,7 @@ class VolumeTest(RestoreProgramTest):
 class RefusalTest(RestoreProgramTest):
     def test_what_does_not_fit(self):
         cases = [
-            ("BackupUnusable", {"REPRISE_BACKUP": "base_00000001000000000000009F"}),
+            ("SourceExpired", {"REPRISE_BACKUP": "base_00000001000000000000009F"}),
             ("MajorMismatch", {"REPRISE_EXPECT_MAJOR": "14"}),
             ("OtherBaseBackup", {"REPRISE_BACKUP": self.second["backup_name"]}),
             ("DiskFull", {"REPRISE_BACKUP_BYTES": "999999999999999"}),
@@ -279,8 +279,9 @@ class RefusalTest(RestoreProgramTest):
             ("EncryptionKeyMissing", "openpgp: incorrect key"),
             ("StorageUnreachable", "dial tcp: lookup s3.example.com: no such host"),
             ("NoBackupsFound", "No backups found"),
+            ("SourceExpired", "object 'prod/15/basebackups_005/b/tar_partitions/part_002.tar.lz4' not found in storage"),
             ("FetchFailed", "password of nobody: leaked", "Finished extraction of part_001.tar.lz4; leaked",
-             "Finished extraction of ../../leaked"),
+             "Finished extraction of ../../leaked", "object 'prod/15/wal_005/x.lz4' not found in storage"),
         ]
         for code, *lines in cases:
             with self.subTest(code):

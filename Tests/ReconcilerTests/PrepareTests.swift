@@ -125,9 +125,6 @@ struct PrepareTests {
                 $0.target?.newService?.archive = .init(
                     repository: .init(name: "prod"), path: "orders/clone", schedule: "0 3 * * *")
             },
-            Refusal(reason: "UnsupportedMode", names: ["spec.source.backup"], reader: Story.scanned()) {
-                $0.source = RestoreSource(backup: .init(name: "b"))
-            },
             Refusal(
                 reason: "TargetOutsideWindow", names: ["spec.recoveryTarget.time", "future"], reader: Story.scanned()
             ) {

@@ -184,6 +184,9 @@ struct ProgressTests {
             testDescription: "our own program's code", pod: pod(down: true, code: "BackupUnusable", fetcher: true),
             reason: "BackupUnusable", isFatal: true),
         Trouble(
+            testDescription: "retention was quicker: the backup that was planned is gone",
+            pod: pod(down: true, code: "SourceExpired", fetcher: true), reason: "SourceExpired", isFatal: true),
+        Trouble(
             testDescription: "our own program was interrupted",
             pod: pod(down: true, code: "Interrupted", fetcher: true),
             reason: "RestoreCrashed", isFatal: false),

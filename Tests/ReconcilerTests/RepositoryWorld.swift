@@ -66,6 +66,15 @@ struct RepositoryWorld {
                         name: manifest.metadata.name, namespace: "staging", uid: "j-\(manifest.metadata.name)",
                         resourceVersion: "\(versions)", creationTimestamp: now, labels: manifest.metadata.labels,
                         annotations: manifest.metadata.annotations)))
+        case .create(.serviceBackup(let manifest)):
+            #expect(reader.objects[manifest.ref] == nil)
+            reader.add(
+                ServiceBackup(
+                    metadata: ObjectMeta(
+                        name: manifest.metadata.name, namespace: "staging", uid: "b-\(versions)",
+                        resourceVersion: "\(versions)", generation: 1, labels: manifest.metadata.labels,
+                        ownerReferences: manifest.metadata.ownerReferences),
+                    spec: manifest.spec))
         case .create(.configMap(let manifest)):
             #expect(reader.objects[manifest.ref] == nil)
             add(manifest)
@@ -119,6 +128,9 @@ struct RepositoryWorld {
         reader.objects.keys.filter { $0.kind == ConfigMap.resourceKind }.map(\.name).sorted()
     }
     var jobs: [String] { reader.objects.keys.filter { $0.kind == Job.resourceKind }.map(\.name).sorted() }
+    var backups: [ServiceBackup] {
+        reader.objects.values.compactMap { $0 as? ServiceBackup }.sorted { $0.metadata.name < $1.metadata.name }
+    }
     var lines: [BackupRepositoryStatus.ArchiveSummary] { repository.status?.archives ?? [] }
 
     func condition(_ type: String) -> String {

@@ -17,6 +17,10 @@ import Testing
         try check("restoreplan", cases: 40, RestorePlanSpec.self, { validate($0) }, { _, _ in [] })
     }
 
+    @Test func serviceBackup() throws {
+        try check("servicebackup", cases: 29, ServiceBackupSpec.self, { validate($0) }, validateChange)
+    }
+
     @Test func restoreApproval() throws {
         try check("restoreapproval", cases: 28, RestoreApprovalSpec.self, { validate($0) }, validateChange)
     }
@@ -74,6 +78,7 @@ import Testing
         #expect(validate(nil as ServiceCloneSpec?).map(\.field) == ["spec"])
         #expect(validate(nil as BackupRepositorySpec?).map(\.field) == ["spec"])
         #expect(validate(nil as ManagedServiceSpec?).map(\.field) == ["spec"])
+        #expect(validate(nil as ServiceBackupSpec?).map(\.field) == ["spec"])
     }
 
     @Test func emptySpecs() {

@@ -16,6 +16,7 @@ import Testing
     @Test func restorePlan() throws { try compare(RestorePlan.self, fields: 110) }
     @Test func restoreRun() throws { try compare(RestoreRun.self, fields: 180) }
     @Test func restoreApproval() throws { try compare(RestoreApproval.self, fields: 8) }
+    @Test func serviceBackup() throws { try compare(ServiceBackup.self, fields: 24) }
     @Test func serviceClone() throws { try compare(ServiceClone.self, fields: 130) }
 
     private func compare<Kind: Resource>(_ type: Kind.Type, fields: Int) throws {

@@ -108,7 +108,8 @@ struct ModelImages {
             case "Unreachable": "dial tcp 10.0.0.9:443: i/o timeout"
             case "WrongCredentials": "SignatureDoesNotMatch: status code: 403"
             case "AccessDenied": "AccessDenied: Access Denied, status code: 403"
-            case "BackupUnusable": "Backup does not exist"
+            case "SourceExpired":
+                "object 'basebackups_005/base_x/tar_partitions/part_1.tar.br' not found in storage"
             default: refusal
             }
         return Array("ERROR: \(text)\n".utf8)
@@ -130,7 +131,7 @@ struct ModelImages {
         kubelet.scheduler.after(kubelet.fetchDelay / 4, "part \(part) of \(process.key)") {
             guard kubelet.isAlive(process) else { return }
             let backups = kubelet.stores.archives[fetch.place]?.backups ?? []
-            guard backups.contains(where: { $0.name == fetch.backup }) else { return next("BackupUnusable") }
+            guard backups.contains(where: { $0.name == fetch.backup }) else { return next("SourceExpired") }
             kubelet.emit(process, "\(fetch.line)\(part).tar.lz4")
             if part == 4 { next(nil) } else { unpack(part + 1, process, fetch, next) }
         }

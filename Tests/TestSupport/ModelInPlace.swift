@@ -128,7 +128,7 @@ struct ModelInPlace {
         let name = environment["REPRISE_BACKUP"] ?? ""
         guard let backup = archive?.backups.first(where: { $0.name == name }) else {
             let refusal = kubelet.stores.refusal(environment, bucket: ModelStores.parts(place).bucket, writing: false)
-            return fail(refusal.map(ModelInit.code) ?? "BackupUnusable")
+            return fail(refusal.map(ModelInit.code) ?? "SourceExpired")
         }
         let fetch = ModelImages.Fetch(place: place, backup: name, line: "reprise-progress part part_00")
         ModelImages(kubelet).unpack(process, fetch) { refusal in

@@ -25,7 +25,7 @@ struct ModelInit {
         let name = environment["REPRISE_BACKUP"] ?? ""
         guard let backup = kubelet.stores.archives[place]?.backups.first(where: { $0.name == name }) else {
             let refusal = kubelet.stores.refusal(environment, bucket: ModelStores.parts(place).bucket, writing: false)
-            return finish(process, refusal.map(Self.code) ?? "BackupUnusable", next)
+            return finish(process, refusal.map(Self.code) ?? "SourceExpired", next)
         }
         let kind = environment["REPRISE_TARGET_KIND"]
         let target = kind == "time" ? ModelImages.moment(environment["REPRISE_TARGET"] ?? "") : nil

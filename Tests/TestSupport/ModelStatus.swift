@@ -46,11 +46,12 @@ package struct ModelKind: Hashable, Sendable {
     package static let plans = custom("restoreplans", "RestorePlan")
     package static let approvals = custom("restoreapprovals", "RestoreApproval")
     package static let clones = custom("serviceclones", "ServiceClone")
+    package static let backups = custom("servicebackups", "ServiceBackup")
     package static let runs = custom("restoreruns", "RestoreRun")
 
     package static let all = [
         pods, claims, services, secrets, configMaps, events, namespaces, statefulSets, jobs, leases, repositories,
-        managedServices, plans, approvals, clones, runs,
+        managedServices, plans, approvals, clones, backups, runs,
     ]
 
     private static func custom(_ plural: String, _ kind: String) -> ModelKind {

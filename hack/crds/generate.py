@@ -17,7 +17,8 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TYPES = ROOT / 'hack' / 'crds'
 SHARED = ['shared', 'newservice']
-KINDS = ['backuprepository', 'managedservice', 'restoreapproval', 'restoreplan', 'restorerun', 'serviceclone']
+KINDS = ['backuprepository', 'managedservice', 'restoreapproval', 'restoreplan', 'restorerun', 'servicebackup',
+         'serviceclone']
 HEADER = '# SPDX-License-Identifier: Apache-2.0\n# Written by hack/crds/generate.py from hack/crds. Change it there.\n'
 
 

@@ -136,7 +136,9 @@ WALGap	could not locate (a valid|required) checkpoint record
 WALGap	WAL ends before (end of online backup|consistent recovery point)
 BackupUnusable	invalid data in file "backup_label"
 BackupUnusable	invalid page in block
-BackupUnusable	Backup '[^']*' (does not exist|has no pg_control)
+BackupUnusable	Backup '[^']*' has no pg_control
+SourceExpired	Backup '[^']*' does not exist
+SourceExpired	object ['"][^'"]*tar_partitions/[^'"]*['"] not found in storage
 DiskFull	[Nn]o space left on device
 DiskFull	[Dd]isk quota exceeded
 ParameterTooSmall	insufficient parameter settings

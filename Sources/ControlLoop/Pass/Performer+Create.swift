@@ -14,6 +14,7 @@ extension Performer {
         case .job(let manifest): try await post(manifest, as: Job.self)
         case .configMap(let manifest): try await post(manifest, as: ConfigMap.self, isWatched: false)
         case .restoreRun(let manifest): try await post(manifest, as: RestoreRun.self)
+        case .serviceBackup(let manifest): try await post(manifest, as: ServiceBackup.self)
         }
     }
 

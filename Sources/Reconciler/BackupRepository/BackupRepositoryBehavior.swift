@@ -108,7 +108,7 @@ package enum BackupRepositoryBehavior: Behavior {
         }
         draft.end(snapshot, objects: result.objects, seconds: result.seconds)
         if result.isFull { draft.status.lastScan?.fullAt = draft.now.wholeSecond }
-        draft.reached(result, publication.lines)
+        draft.reached(result, publication.lines, note: snapshot.backupsRefused)
         return Decision(status: draft.status, wake: draft.wake)
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Catalog
 package import Resources
 
 /// Everything that a decision about a repository looks at.
@@ -17,6 +18,12 @@ package struct BackupRepositorySnapshot: Equatable, Sendable {
     package var archives: [SeenArchive]
     /// Catalogs of archives that are not there any more, or not shown any more.
     package var orphans: [Catalog]
+    /// ServiceBackups that the result asks for and that are not there.
+    package var missingBackups: [ServiceBackupManifest]
+    /// Those of this repository that its policy does not ask for any more. Not those whose backup is gone.
+    package var superfluousBackups: [ServiceBackup]
+    /// Which ServiceBackups there are is known, or nobody asks.
+    package var areBackupsKnown: Bool
 
     /// A ConfigMap by its name.
     package struct Catalog: Equatable, Sendable {
@@ -43,6 +50,17 @@ package struct BackupRepositorySnapshot: Equatable, Sendable {
         jobs = .unknown
         archives = []
         orphans = []
+        missingBackups = []
+        superfluousBackups = []
+        areBackupsKnown = true
+    }
+
+    /// Why the server takes no ServiceBackup, when it has refused more often than a catalog should wait for. A refusal may
+    /// pass: a quota, or a webhook that is being updated. The next scan with news tries again.
+    var backupsRefused: String? {
+        guard let failure, failure.effect.contains("\(ServiceBackup.resourceKind.kind) "), failure.count > 2
+        else { return nil }
+        return "\(failure.effect): \(failure.message)"
     }
 
     /// The number of the scan that is next or under way.
@@ -101,6 +119,40 @@ extension BackupRepositoryBehavior {
         for name in Set(former.compactMap(\.configMap)).subtracting(names).sorted() {
             snapshot.orphans.append(.init(name: name, configMap: reader.confirmed(ConfigMap.self, space, name)))
         }
+        observeBackups(&snapshot, &reader)
+    }
+
+    /// Holds the ServiceBackups that are there against those that the archives with news ask for.
+    private static func observeBackups(_ snapshot: inout BackupRepositorySnapshot, _ reader: inout some Reader) {
+        let repository = snapshot.repository
+        let space = repository.metadata.namespace ?? ""
+        let found = reader.objects(
+            ServiceBackup.self, space, labelled: Label.repositoryUID, repository.metadata.uid ?? "")
+        snapshot.areBackupsKnown = !found.isUnknown || !DiscoveredBackups.areWanted(repository)
+        let own = (found.value ?? []).filter { DiscoveredBackups.isOurs($0, repository) && !$0.metadata.isDeleting }
+        guard DiscoveredBackups.areWanted(repository) else {
+            snapshot.superfluousBackups = own
+            return
+        }
+        for archive in snapshot.archives {
+            guard let listing = archive.scanned.listing.map(PublishedCatalog.bounded) else { continue }
+            let wanted = DiscoveredBackups.wanted(listing, path: archive.path, of: repository)
+            let names = Set(wanted.map(\.metadata.name))
+            // Whoever has made one under that name: it is there.
+            snapshot.missingBackups += wanted.filter { manifest in
+                if case .absent = reader.object(ServiceBackup.self, space, manifest.metadata.name) {
+                    true
+                } else {
+                    false
+                }
+            }
+            let usable = Set(ArchiveCatalog(listing).backups.filter(\.isUsable).map(\.backup.name))
+            snapshot.superfluousBackups += own.filter { backup in
+                guard let spec = backup.spec?.discovered, spec.path == archive.path, spec.major == listing.major
+                else { return false }
+                return usable.contains(spec.name ?? "") && !names.contains(backup.metadata.name)
+            }
+        }
     }
 
     private static func key(_ path: String?, _ major: Int?) -> String { "\(major ?? 0) \(path ?? "")" }
@@ -119,7 +171,6 @@ extension BackupRepositoryBehavior {
         let fields: [(Bool, String)] = [
             (spec?.credentials?.serviceAccountName != nil, "spec.credentials.serviceAccountName"),
             (spec?.s3?.caBundle != nil, "spec.s3.caBundle"), (spec?.encryption?.sseC != nil, "spec.encryption.sseC"),
-            (spec?.discovery?.createBackups == "Newest", "spec.discovery.createBackups: Newest"),
         ]
         return fields.filter(\.0).map { _, field in
             PlanFinding(reason: "UnsupportedMode", message: "\(field): not available in this version; leave it out")

@@ -13,6 +13,7 @@ struct Publication {
 
     /// - Returns: `nil` as long as something that has to be read is not known.
     init?(_ snapshot: BackupRepositorySnapshot) {
+        guard snapshot.areBackupsKnown else { return nil }
         repository = snapshot.repository
         let catalogs = snapshot.archives.compactMap(\.catalog) + snapshot.orphans
         for catalog in catalogs {
@@ -28,6 +29,11 @@ struct Publication {
                 PublishedCatalog.isOurs(configMap, repository)
             else { continue }
             effects.append(.delete(configMap.seen))
+        }
+        // After what they are judged by, and only as long as the server takes them: a catalog waits for nothing else.
+        if snapshot.backupsRefused == nil {
+            effects += snapshot.missingBackups.map { .create(.serviceBackup($0)) }
+            effects += snapshot.superfluousBackups.map { .delete($0.seen) }
         }
     }
 
@@ -89,6 +95,7 @@ struct Publication {
         line.latestCertain = catalog.latestCertain
         line.latestEstimated = catalog.latestEstimated
         line.gaps = catalog.lostGaps
+        line.backupsDigest = DiscoveredBackups.digest(catalog)
         line.problem = catalog.problem
         if line.problem == nil, line.path == "." {
             line.problem = "AtPrefix: it lies at spec.s3.prefix itself; leave the last part off the prefix to name it"

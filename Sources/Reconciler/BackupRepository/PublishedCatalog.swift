@@ -41,7 +41,7 @@ package enum PublishedCatalog {
     }
 
     /// The first 40 characters of a name, so that more may follow after a dash.
-    private static func stem(_ repository: String) -> String {
+    static func stem(_ repository: String) -> String {
         let cut = repository.prefix(40)
         let end = cut.lastIndex { $0.isASCII && ($0.isLetter || $0.isNumber) }
         return end.map { String(cut[...$0]) } ?? "repository"

@@ -109,7 +109,9 @@ struct RepositoryDraft {
         status.lastScan = scan
     }
 
-    mutating func reached(_ result: RepositoryScanResult, _ lines: [BackupRepositoryStatus.ArchiveSummary]) {
+    mutating func reached(
+        _ result: RepositoryScanResult, _ lines: [BackupRepositoryStatus.ArchiveSummary], note: String?
+    ) {
         status.archives = lines
         status.archivesTotal = result.archivesTotal
         status.truncated = result.archivesTotal > lines.count
@@ -123,6 +125,7 @@ struct RepositoryDraft {
                 "not shown, because no major version is in their path: "
                     + result.unversioned.map { quoted($0) }.joined(separator: ", "))
         }
+        if let note { parts.append("ServiceBackups are missing, because the server refuses them: \(note)") }
         let message = parts.joined(separator: "; ")
         set("Ready", .yes, "Scanned", message)
         settle(false, "Scanned", message)

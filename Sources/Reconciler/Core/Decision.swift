@@ -100,6 +100,7 @@ package enum Child: Equatable, Sendable {
     case job(JobManifest)
     case configMap(ConfigMapManifest)
     case restoreRun(RestoreRunManifest)
+    case serviceBackup(ServiceBackupManifest)
 
     package var ref: Ref {
         switch self {
@@ -109,6 +110,7 @@ package enum Child: Equatable, Sendable {
         case .job(let manifest): manifest.ref
         case .configMap(let manifest): manifest.ref
         case .restoreRun(let manifest): manifest.ref
+        case .serviceBackup(let manifest): manifest.ref
         }
     }
 }

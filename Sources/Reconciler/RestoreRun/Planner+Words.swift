@@ -48,6 +48,7 @@ extension Planner {
                     + "images of the contract \(asked.profile) restore from a version-scoped prefix only. "
                     + "Copy the archive below \(uri)/\(major), or correct spec.source's path")
         }
+        if let expired = expired(asked) { return expired }
         return PlanFinding(
             reason: "NoBackupsFound",
             message: "\(uri)/\(major) has no base backup; check spec.source's path, or take one first")
@@ -56,6 +57,7 @@ extension Planner {
     /// The catalog's refusal, with the field and the archive that it is about.
     static func refusal(_ finding: CatalogFinding, _ asked: SourceQuestion) -> PlanFinding {
         let uri = "\(asked.uri)/\(asked.major)"
+        if let expired = expired(asked) { return expired }
         if finding.reason == "MajorMismatch" {
             return PlanFinding(
                 reason: finding.reason,
@@ -75,6 +77,17 @@ extension Planner {
                     + "what it has (select pg_switch_wal()) and try again")
         }
         return PlanFinding(reason: finding.reason, message: "\(field), \(uri): \(finding.message)")
+    }
+
+    /// What a ServiceBackup names was there once, and is not there any more.
+    private static func expired(_ asked: SourceQuestion) -> PlanFinding? {
+        guard let name = asked.serviceBackup, let backup = asked.recovery.backup, let listing = asked.scan.listing,
+            listing.backupsTotal <= listing.backups.count, !listing.backups.contains(where: { $0.name == backup })
+        else { return nil }
+        return PlanFinding(
+            reason: "SourceExpired",
+            message: "spec.source.backup: base backup \(backup) of ServiceBackup \(name) is not in "
+                + "\(asked.uri)/\(asked.major) any more; choose another ServiceBackup, or restore from the archive")
     }
 
     static func unusable(_ backup: ScannedBackup, _ asked: SourceQuestion, _ why: String) -> PlanFinding {

@@ -41,7 +41,8 @@ package struct PlanInput: Equatable, Sendable {
         SourceQuestion(
             recovery: request.recovery, isInclusive: request.isInclusive, major: request.major,
             majorField: "spec.target.newService.major", service: request.sourceServiceName,
-            profile: request.profile.name, source: source, path: sourcePath, scan: sourceScan, now: now)
+            profile: request.profile.name, source: source, path: sourcePath, scan: sourceScan, now: now,
+            serviceBackup: request.sourceBackupName)
     }
 
     var sourceURI: String { source.uri(sourcePath) }
@@ -62,6 +63,8 @@ struct SourceQuestion: Equatable, Sendable {
     var path: String
     var scan: ScanResult
     var now: Timestamp
+    /// The ServiceBackup that named the base backup, if one did.
+    var serviceBackup: String? = nil
 
     var uri: String { source.uri(path) }
 }

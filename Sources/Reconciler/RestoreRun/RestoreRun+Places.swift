@@ -24,8 +24,47 @@ extension RestoreRunBehavior {
                 }
             }
         }
+        if let name = request.sourceBackupName, let view = lookAtBackup(snapshot, request, name) { return .not(view) }
         guard let source = resolvedSource(snapshot) else { return .not(.refused([noArchive(request)])) }
         return lookAtRepositories(snapshot, request, source)
+    }
+
+    /// What speaks against the ServiceBackup; `nil` when it says where it is. Whether its backup is there still, the archive
+    /// itself is asked.
+    private static func lookAtBackup(
+        _ snapshot: RestoreRunSnapshot, _ request: RunRequest, _ name: String
+    ) -> WorldView? {
+        if snapshot.record.discovered == nil {
+            switch snapshot.sourceBackup {
+            case .unknown: return .looking("reading ServiceBackup \(name)", [], nil)
+            case .absent: return .missing(notFound("ServiceBackup", name, request, "BackupNotFound"))
+            case .present(let backup):
+                if backup.spec?.service != nil, backup.spec?.discovered == nil {
+                    return .refused([
+                        RunRequest.unsupported(
+                            "spec.source.backup",
+                            "ServiceBackup \(name) is none that was found in a repository, and others "
+                                + "are not available in this version")
+                    ])
+                }
+                let wrong = validate(backup.spec)
+                if !wrong.isEmpty {
+                    return .refused(
+                        wrong.map { finding in
+                            let message = "spec.source.backup: ServiceBackup \(name): \(finding.message)"
+                            return PlanFinding(reason: finding.reason, message: message)
+                        })
+                }
+            }
+        }
+        guard let major = discovered(snapshot)?.major, major != request.major else { return nil }
+        return .refused([
+            PlanFinding(
+                reason: "MajorMismatch",
+                message:
+                    "spec.target.newService.major \(request.major): ServiceBackup \(name) is of major version \(major); "
+                    + "use an image of that major version")
+        ])
     }
 
     private static func lookAtRepositories(

@@ -18,6 +18,8 @@ extension RestoreRunBehavior {
             view = lookInPlace(snapshot, inPlace, request, at: draft.now)
         } else if let request = snapshot.request {
             if snapshot.status.plan != nil { return start(snapshot, draft) }
+            // Before anything follows from it: whoever edits or removes the ServiceBackup later changes nothing here.
+            if request.sourceBackupName != nil { draft.record.discovered = discovered(snapshot) }
             view = lookAtWorld(snapshot, request, at: draft.now)
         } else {
             return refuse(snapshot, draft, snapshot.findings)

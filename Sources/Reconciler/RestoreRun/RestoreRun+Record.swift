@@ -114,7 +114,7 @@ extension RestoreRunBehavior {
         entry.toNewService = spec?.target?.service == nil
         entry.strategy = status.plan?.strategy.map { _ in "walg_restore" }
         entry.sourceBackup = status.restore?.pinnedBackup?.name
-        entry.sourceLocation = sourceLocation(spec?.source)
+        entry.sourceLocation = sourceLocation(spec?.source, status.restore?.discovered)
         entry.originService = spec?.source?.service?.name
         entry.targetKind = StatefulSet.resourceKind.kind
         entry.targetUID = status.restore?.targetUID
@@ -152,7 +152,8 @@ extension RestoreRunBehavior {
         return masked
     }
 
-    private static func sourceLocation(_ source: RestoreSource?) -> String? {
+    private static func sourceLocation(_ source: RestoreSource?, _ found: DiscoveredBackup?) -> String? {
+        if source?.backup != nil { return found.map { "\($0.repository?.name ?? ""):\($0.path ?? "")" } }
         if let archive = source?.archive {
             return "\(archive.repository?.name ?? ""):\(archive.path ?? "")"
         }

@@ -22,6 +22,8 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     /// The same for a run that works in place.
     package var inPlace: InPlaceView?
     package var sourceService: Observed<ManagedService>
+    /// Read until it has said where it is; that is remembered.
+    package var sourceBackup: Observed<ServiceBackup>
     package var sourceRepository: Observed<BackupRepository>
     package var archiveRepository: Observed<BackupRepository>
     /// The run that this one repeats; read only to plan.
@@ -74,6 +76,7 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
         self.findings = []
         self.inPlace = nil
         self.sourceService = .unknown
+        self.sourceBackup = .unknown
         self.sourceRepository = .unknown
         self.archiveRepository = .unknown
         self.retryOf = .unknown
@@ -201,6 +204,12 @@ extension RestoreRunBehavior {
         if let name = request.sourceServiceName {
             snapshot.sourceService = reader.object(ManagedService.self, request.namespace, name)
         }
+        if let name = request.sourceBackupName {
+            if snapshot.record.discovered == nil {
+                snapshot.sourceBackup = reader.object(ServiceBackup.self, request.namespace, name)
+            }
+            snapshot.request = request.resolved(discovered(snapshot))
+        }
         if let source = resolvedSource(snapshot) {
             snapshot.sourceRepository = reader.object(BackupRepository.self, request.namespace, source.repository)
         }
@@ -293,6 +302,11 @@ extension RestoreRunBehavior {
         let cached = reader.object(type, namespace, name)
         if case .absent = cached { return reader.confirmed(type, namespace, name) }
         return cached
+    }
+
+    /// What the run's ServiceBackup says of where it is, as first read.
+    static func discovered(_ snapshot: RestoreRunSnapshot) -> DiscoveredBackup? {
+        snapshot.record.discovered ?? snapshot.sourceBackup.value?.spec?.discovered
     }
 
     /// The archive to read, once the ManagedService that may name it has been read.

@@ -15,10 +15,12 @@ package struct RunRequest: Equatable, Sendable {
     package var major: Int
     package var storageSize: String
     package var profile: ImageProfile
-    /// Where to restore from. `nil` until the ManagedService that names it has been read.
+    /// Where to restore from. `nil` until the ManagedService or the ServiceBackup that names it has been read.
     package var source: Source?
     /// The ManagedService to take the source archive from.
     package var sourceServiceName: String?
+    /// The ServiceBackup to restore.
+    package var sourceBackupName: String?
     /// The clone's own archive; `nil` when archiving is disabled.
     package var archive: OwnArchive?
 
@@ -118,6 +120,18 @@ package struct ServiceNames: Equatable, Sendable {
 }
 
 extension RunRequest {
+    /// The same, with what its ServiceBackup says of where it is: from here on it is as if an archive and one base backup in
+    /// it had been named.
+    func resolved(_ found: DiscoveredBackup?) -> RunRequest {
+        guard let repository = found?.repository?.name, let path = found?.path, let name = found?.name else {
+            return self
+        }
+        var request = self
+        request.source = Source(repository: repository, path: path)
+        request.recovery.backup = name
+        return request
+    }
+
     /// Reads a spec that passed validation.
     /// - Returns: findings instead when the spec asks for what this version does not do.
     package static func read(_ run: RestoreRun) -> (request: RunRequest?, findings: [PlanFinding]) {
@@ -138,6 +152,7 @@ extension RunRequest {
             recovery: RecoveryRequest(.latest))
         let source = spec.source
         request.sourceServiceName = source?.service?.name
+        request.sourceBackupName = source?.backup?.name
         if let archive = source?.archive, let repository = archive.repository?.name, let path = archive.path {
             request.source = Source(repository: repository, path: path)
         } else if let location = source?.location, let repository = location.repository?.name {
@@ -147,7 +162,8 @@ extension RunRequest {
             request.source = Source(repository: repository, location: uri)
             request.recovery.backup = uri.backup
         }
-        guard let moment = moment(spec.recoveryTarget, ofBackup: request.recovery.backup != nil) else {
+        let isBackup = request.recovery.backup != nil || request.sourceBackupName != nil
+        guard let moment = moment(spec.recoveryTarget, ofBackup: isBackup) else {
             return (nil, [unsupported("spec.recoveryTarget", "this version does not know this kind of target")])
         }
         request.recovery.moment = moment
@@ -169,10 +185,6 @@ extension RunRequest {
         var findings: [PlanFinding] = []
         if spec.mode?.known == .inPlace {
             findings.append(unsupported("spec.mode", "InPlace is not available in this version; use NewService"))
-        }
-        if let source = spec.source, source.backup != nil {
-            findings.append(
-                unsupported("spec.source.backup", "not available in this version; use archive, service or location"))
         }
         if let engine = spec.source?.location?.engine, engine.known != .postgres {
             findings.append(

@@ -19,6 +19,9 @@ struct Workplace {
 
     static func find(_ snapshot: RestoreRunSnapshot, _ request: RunRequest) -> Finding {
         guard let source = RestoreRunBehavior.resolvedSource(snapshot) else {
+            if let name = request.sourceBackupName {
+                return .missing(RestoreRunBehavior.notFound("ServiceBackup", name, request, "BackupNotFound"))
+            }
             return .missing(
                 RestoreRunBehavior.notFound(
                     "ManagedService", request.sourceServiceName ?? "", request, "ServiceNotFound"))

@@ -113,6 +113,11 @@ package struct ScanPolicy: Codable, Equatable, Sendable {
 package struct DiscoveryPolicy: Codable, Equatable, Sendable {
     package var createBackups: String?
     package var limit: Int?
+
+    package init(createBackups: String?, limit: Int? = nil) {
+        self.createBackups = createBackups
+        self.limit = limit
+    }
 }
 
 package struct BackupRepositoryStatus: Codable, Equatable, Sendable {
@@ -144,6 +149,8 @@ package struct BackupRepositoryStatus: Codable, Equatable, Sendable {
         package var configMap: String?
         /// SHA-256 of the listing in it, as hexadecimal digits.
         package var digest: String?
+        /// Changes when a base backup comes, goes, or can be used no more.
+        package var backupsDigest: String?
 
         package init(path: String, major: Int) {
             self.path = path

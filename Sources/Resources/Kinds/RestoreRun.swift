@@ -179,6 +179,8 @@ package struct RestoreRecord: Codable, Equatable, Sendable {
     /// The StatefulSet that this attempt made.
     package var targetUID: String?
     package var pinnedBackup: PinnedBackup?
+    /// What the ServiceBackup in the source said when it was first read: it may be gone at any time after that.
+    package var discovered: DiscoveredBackup?
     /// The timeline that recovery follows.
     package var recoveryTimeline: Int64?
     /// How PostgreSQL is told so on the `InitContainer` path: its number, or `current` where the archive has no history

@@ -28,6 +28,7 @@ enum Deciding {
         pass(RestoreRunBehavior.self, bytes, reader) ?? pass(RestorePlanBehavior.self, bytes, reader)
             ?? pass(ServiceCloneBehavior.self, bytes, reader) ?? pass(BackupRepositoryBehavior.self, bytes, reader)
             ?? pass(ManagedServiceBehavior.self, bytes, reader) ?? pass(SpoolBehavior.self, bytes, reader)
+            ?? pass(ServiceBackupBehavior.self, bytes, reader)
     }
 
     /// - Returns: what is wrong with the status that was decided.

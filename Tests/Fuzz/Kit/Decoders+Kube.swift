@@ -93,6 +93,7 @@ enum Kinds {
         read(RestorePlan.self, bytes) { _ = validate($0.spec) }
         read(ManagedService.self, bytes) { _ = validate($0.spec) }
         read(ServiceClone.self, bytes) { _ = validate($0.spec) }
+        read(ServiceBackup.self, bytes) { _ = validate($0.spec) }
         read(BackupRepository.self, bytes) { _ = validate($0.spec, allowLoopback: false) }
         read(RestoreRun.self, bytes) { _ = validate($0.spec) }
         read(StatefulSet.self, bytes)
@@ -110,7 +111,7 @@ enum Kinds {
     /// A status that was read must be written as something that can be read.
     @Sendable static func check(_ bytes: [UInt8]) async -> String? {
         same(RestorePlan.self, bytes) ?? same(ManagedService.self, bytes) ?? same(ServiceClone.self, bytes)
-            ?? same(BackupRepository.self, bytes) ?? same(RestoreRun.self, bytes)
+            ?? same(BackupRepository.self, bytes) ?? same(RestoreRun.self, bytes) ?? same(ServiceBackup.self, bytes)
     }
 
     private static func same<R: CustomResource>(_ type: R.Type, _ bytes: [UInt8]) -> String? {

@@ -120,7 +120,9 @@ package final class Invariants {
 
     // MARK: What the controller makes, changes and takes away
 
-    private static let kept: Set<ModelKind> = [.statefulSets, .claims, .services, .secrets, .jobs, .configMaps, .pods]
+    private static let kept: Set<ModelKind> = [
+        .statefulSets, .claims, .services, .secrets, .jobs, .configMaps, .pods, .backups,
+    ]
 
     private func checkOwnership(_ change: ModelAPI.Change) {
         let key = change.key

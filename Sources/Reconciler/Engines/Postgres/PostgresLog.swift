@@ -92,6 +92,11 @@ package enum PostgresLog {
                 "the backup carries recovery settings of its source: reset them there (ALTER SYSTEM RESET), take a base "
                     + "backup and try again"),
             Reason(
+                "SourceExpired",
+                [["Backup '", "' does not exist"], ["object ", "tar_partitions/", "not found in storage"]],
+                "the base backup was deleted from the source's archive after the run was planned: make a new run, which takes "
+                    + "another one if one leads to the target; and keep backups for longer than a restore takes"),
+            Reason(
                 "BackupUnusable", [["invalid data in file \"backup_label\""], ["invalid page in block"]],
                 "the base backup is damaged: restore from another one"),
             Reason(

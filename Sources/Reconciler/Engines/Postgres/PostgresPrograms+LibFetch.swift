@@ -22,8 +22,9 @@ extension PostgresPrograms {
         # cause stands before what follows from it.
         telling_reason() { # CODE: what to say when nothing is known
           found=$(reasons)
-          for reason in DiskFull StorageAccessDenied EncryptionKeyMissing StorageUnreachable BackupUnusable NoBackupsFound \
-            OutOfMemory InheritedRecoveryTarget ParameterTooSmall LibraryMissing MajorMismatch TargetNotReached WALGap; do
+          for reason in DiskFull StorageAccessDenied EncryptionKeyMissing StorageUnreachable SourceExpired BackupUnusable \
+            NoBackupsFound OutOfMemory InheritedRecoveryTarget ParameterTooSmall LibraryMissing MajorMismatch TargetNotReached \
+            WALGap; do
             case $found in *"\"$reason\""*) echo "$reason" && return 0 ;; esac
           done
           echo "$1"

@@ -42,10 +42,7 @@ struct EndTests {
         reader.ledgerAnswer = .present(.unavailable(message: "down"))
         let entry = RestoreRunBehavior.entry(for: run, run.status ?? RestoreRunStatus())
         #expect(pass(run, &reader).effects == [.spool(entry)])
-        reader.add(
-            ConfigMap(
-                metadata: ObjectMeta(
-                    name: spoolName(runUID: Story.uid), namespace: "reprise-system", uid: "s", resourceVersion: "1")))
+        reader.addSpool(entry)
         run.status = pass(run, &reader).status
         #expect(run.status?.conditions?.condition(RunCondition.recorded)?.reason == "Spooled")
         #expect(pass(run, &reader).effects == [.setFinalizers(run.seen, [])])

@@ -136,6 +136,8 @@ struct InPlaceWorld: CustomStringConvertible {
                     metadata: ObjectMeta(
                         name: map.metadata.name, namespace: "staging", uid: "u-\(map.metadata.name)",
                         resourceVersion: "5", labels: map.metadata.labels)))
+        case .spool(let entry): reader.addSpool(entry)
+        case .replaceConfigMap(_, let manifest): reader.addSpool(manifest)
         case .delete(let seen): reader.objects[seen.ref] = nil
         case .scale(let seen, _, let replicas): scale(seen, to: replicas)
         case .annotate(let seen, let annotations):
@@ -222,6 +224,8 @@ struct InPlaceWorld: CustomStringConvertible {
             case .scale(_, _, let replicas): "scale to \(replicas)"
             case .annotate: "lock"
             case .dropAnnotations: "unlock"
+            case .spool(let entry): "spool \(entry.status)"
+            case .replaceConfigMap: "spool again"
             case .record, .setFinalizers: nil
             default: "\(effect)"
             }

@@ -65,6 +65,38 @@ import Testing
         try expectOneService(story)
     }
 
+    @Test func awayFromTheBeginningABestEffortRunStartsWithItsSpoolAsItsRow() throws {
+        let story = Story()
+        story.world.ledger.setDown(true)
+        story.world.start()
+        let wanted = Story.clone()["spec"]?["service"] ?? .null
+        story.world.apply([
+            "apiVersion": "reprise.dev/v1alpha1", "kind": "RestoreRun",
+            "metadata": ["name": "monday", "namespace": .string(Story.space)],
+            "spec": [
+                "mode": "NewService", "source": Story.clone()["spec"]?["source"] ?? .null,
+                "target": ["newService": wanted], "ledger": "BestEffort",
+            ],
+        ])
+        story.world.run(seconds: 100)
+        #expect(story.runState == "Pending" && spools(story) == 0, "\(story.report)")
+        #expect(story.run?.text("status", "message")?.contains("BestEffort") == true)
+        #expect(step("Claim", story), "\(story.report)")
+        #expect(spools(story) == 1 && story.rows.isEmpty)
+        #expect(Story.condition(story.run, "Recorded")?.text("reason") == "BestEffort")
+        #expect(story.world.runUntilQuiet())
+        #expect(story.runState == "Completed", "\(story.report)")
+        #expect(spools(story) == 1 && story.rows.isEmpty)
+        story.world.ledger.setDown(false)
+        #expect(story.world.runUntilQuiet())
+        #expect(spools(story) == 0, "\(story.report)")
+        let key = try #require(story.world.ledger.runs.first?.key)
+        #expect(story.rows.map(\.columns.status) == ["completed"])
+        let audit = story.world.ledger.audit(key)
+        #expect(audit.map(\.operation) == [.accepted, .started, .finished])
+        #expect(audit[1].detail?.hasSuffix(" ledger=BestEffort") == true)
+    }
+
     @Test func aSpooledRunMayBeDeleted() throws {
         let story = Story()
         story.world.start()

@@ -80,9 +80,6 @@ package struct InPlaceRequest: Equatable, Sendable {
         func refused(_ finding: PlanFinding) -> Result<(Source, backup: String?), Refusal> {
             .failure(Refusal(findings: [finding]))
         }
-        if spec.ledger == "BestEffort" {
-            return refused(RunRequest.unsupported("spec.ledger: BestEffort", "not available in this version"))
-        }
         if let name = spec.rollbackOf?.name { return .success((.rollback(of: name), nil)) }
         let source = spec.source
         if let name = source?.service?.name { return .success((.service(name), nil)) }

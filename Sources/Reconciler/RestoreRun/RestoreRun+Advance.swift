@@ -101,15 +101,23 @@ extension RestoreRunBehavior {
         return withRecord(Decision(status: draft.status, wake: .at(ends)), snapshot, draft.status)
     }
 
-    /// The ledger must say `running` before the first write to the target; later it may be down without harm.
+    /// The ledger must say `running` before the first write to the target; later it may be down without harm. The spool
+    /// says it in its place for a run that may begin without the ledger.
     private static func beforeFirstWrite(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status>? {
-        guard (snapshot.record.completedSteps ?? []).isEmpty, snapshot.isInPlace || snapshot.record.claimUID == nil
-        else { return nil }
+        guard !hasWritten(snapshot) else { return nil }
         if case .present(.run(let row)) = snapshot.ledger, row.status == LedgerWords.state(.running) { return nil }
         var draft = draft
-        draft.waiting("WaitingForLedger", "nothing is written before the ledger says that this run is under way")
+        let breakGlass = startsWithoutLedger(snapshot, draft)
+        if let breakGlass, draft.now >= breakGlass {
+            if isSpooled(snapshot) { return nil }
+            return spoolBeforeFirstWrite(snapshot, draft)
+        }
+        draft.waiting(
+            "WaitingForLedger",
+            "nothing is written before the ledger says that this run is under way" + consentWords(breakGlass))
         noteFailure(&draft, snapshot)
-        return withRecord(Decision(status: draft.status), snapshot, draft.status)
+        return withRecord(
+            Decision(status: draft.status, wake: breakGlass.map { .at($0) } ?? .onChange), snapshot, draft.status)
     }
 
     private static func underWay(

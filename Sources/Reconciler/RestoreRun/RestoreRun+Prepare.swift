@@ -141,14 +141,19 @@ extension RestoreRunBehavior {
             snapshot, draft, .provision, "from here on the run writes to the new service", "creating the new service")
     }
 
-    /// Nothing starts before the ledger has the run.
+    /// Nothing starts before the ledger has the run, unless the run was made for the day when the ledger is lost.
     static func withoutRow(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status>? {
         guard draft.status.conditions?.isTrue(RunCondition.recorded) != true else { return nil }
+        let breakGlass = startsWithoutLedger(snapshot, draft)
+        if let breakGlass, draft.now >= breakGlass { return nil }
         var draft = draft
         let message = draft.status.conditions?.condition(RunCondition.recorded)?.message ?? ""
-        draft.waiting("WaitingForLedger", "planned; nothing starts before the ledger has its row: \(message)")
+        draft.waiting(
+            "WaitingForLedger",
+            "planned; nothing starts before the ledger has its row: \(message)" + consentWords(breakGlass))
         noteFailure(&draft, snapshot)
-        return withRecord(Decision(status: draft.status), snapshot, draft.status)
+        return withRecord(
+            Decision(status: draft.status, wake: breakGlass.map { .at($0) } ?? .onChange), snapshot, draft.status)
     }
 
     /// The point of no return. This pass commits the facts and does nothing else: a cancel in between is a conflict.
@@ -161,6 +166,7 @@ extension RestoreRunBehavior {
         draft.status.phase = Open(phase)
         draft.status.startedAt = draft.now.wholeSecond
         draft.record.stepStartedAt = draft.now.wholeSecond
+        if draft.status.conditions?.isTrue(RunCondition.recorded) != true { draft.record.startedWithoutLedger = true }
         draft.set(RunCondition.pointOfNoReturn, .yes, "Started", consequence)
         draft.working("Starting", words)
         // The ledger must say `running` before the first write; `advance` waits for that.

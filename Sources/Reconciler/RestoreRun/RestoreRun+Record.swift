@@ -38,7 +38,14 @@ extension RestoreRunBehavior {
         case .absent:
             draft.set(RunCondition.recorded, .no, "NotYet", "the ledger has no row of this run yet")
         case .present(.unavailable(let message)):
-            draft.set(RunCondition.recorded, .no, "LedgerUnavailable", "the ledger can't be reached: \(message)")
+            guard draft.record.startedWithoutLedger == true else {
+                draft.set(RunCondition.recorded, .no, "LedgerUnavailable", "the ledger can't be reached: \(message)")
+                return
+            }
+            draft.set(
+                RunCondition.recorded, .no, "BestEffort",
+                "the ledger can't be reached (\(message)); the run was started without it (spec.ledger: BestEffort), "
+                    + "with \(spoolWords(snapshot)) as its row until the ledger has it")
         case .present(.run(let row)):
             draft.status.ledgerID = row.id
             draft.status.auditHead = row.auditHead
@@ -67,11 +74,15 @@ extension RestoreRunBehavior {
             switch snapshot.spool {
             case .unknown: return Decision()
             case .absent: return Decision(effects: [.spool(wanted)])
-            case .present:
+            case .present(let map):
+                // One that began without the ledger has spooled that it runs.
+                guard SpoolBehavior.entry(in: map)?.status == wanted.status else {
+                    return Decision(effects: [spooling(wanted, over: map, snapshot)])
+                }
                 draft.set(
                     RunCondition.recorded, .no, "Spooled",
-                    "the ledger can't be reached (\(message)); the outcome is kept in ConfigMap "
-                        + "\(snapshot.settings.controllerNamespace)/\(spoolName(runUID: wanted.runUID)) until it can")
+                    "the ledger can't be reached (\(message)); the outcome is kept in \(spoolWords(snapshot)) until it "
+                        + "can")
                 return released(draft, snapshot)
             }
         }
@@ -176,7 +187,11 @@ extension RestoreRunBehavior {
                     operation: .approved, attempt: entry.attempt, actor: approver, detail: entry.planHash, at: approved)
             )
         }
-        if let started = status.startedAt { rows.append(row(.started, entry.planHash, started)) }
+        if let started = status.startedAt {
+            let consent = status.restore?.startedWithoutLedger == true ? bestEffortMark : nil
+            let detail = [entry.planHash, consent].compactMap { $0 }.joined(separator: " ")
+            rows.append(row(.started, detail, started))
+        }
         if status.restore?.inPlace?.isUndone == true,
             let undone = status.conditions?.condition(RunCondition.rolledBack)?.lastTransitionTime
         {

@@ -8,7 +8,8 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package var settings: Settings
     package var failure: Failure?
     package var ledger: Observed<LedgerAnswer>
-    /// The run's outcome in the spool; read only when the ledger could not be asked.
+    /// What stands in for the run's row; read only when the ledger could not be asked, when the run has ended, or is to
+    /// begin without the ledger.
     package var spool: Observed<ConfigMap>
     /// The spec, read and checked; `nil` when it asks for what can't be done.
     package var request: RunRequest?
@@ -174,7 +175,7 @@ extension RestoreRunBehavior {
         }
         snapshot.failure = reader.lastFailure()
         snapshot.ledger = reader.ledger(.run(uid: uid))
-        if isTerminal, case .present(.unavailable) = snapshot.ledger {
+        if isTerminal || mayRelyOnSpool(snapshot), case .present(.unavailable) = snapshot.ledger {
             snapshot.spool = reader.object(
                 ConfigMap.self, snapshot.settings.controllerNamespace, spoolName(runUID: uid))
         }

@@ -191,8 +191,7 @@ extension RunRequest {
                 unsupported("spec.source.location.engine", "\(engine.text) is not available in this version"))
         }
         let fields: [(Bool, String)] = [
-            (spec.ledger == "BestEffort", "spec.ledger: BestEffort"),
-            (spec.rollbackOf != nil, "spec.rollbackOf"),
+            (spec.rollbackOf != nil, "spec.rollbackOf")
         ]
         for (isSet, field) in fields where isSet {
             findings.append(unsupported(field, "not available in this version; leave it out"))

@@ -6,7 +6,9 @@ package import Resources
 /// Brings spooled outcomes into the ledger when it is back, and then removes them.
 ///
 /// A run that ended while the ledger was away left its row in a ConfigMap of the controller's own namespace, so that its
-/// deletion never waits for the ledger and nothing is lost.
+/// deletion never waits for the ledger and nothing is lost. One that began without the ledger (`ledger: BestEffort`)
+/// left there that it runs. What the run itself writes is later than that: such an entry is only brought in when the
+/// run is gone, and goes when the ledger has the run under way.
 package enum SpoolBehavior: Behavior {
     package typealias Object = ConfigMap
     package typealias Status = NoStatus
@@ -18,6 +20,8 @@ package enum SpoolBehavior: Behavior {
         package var configMap: ConfigMap
         package var entry: LedgerEntry?
         package var ledger: Observed<LedgerAnswer>
+        /// The run of an entry that is no outcome.
+        package var run: Observed<RestoreRun> = .unknown
     }
 
     package static func status(of object: ConfigMap) -> NoStatus? { nil }
@@ -27,23 +31,45 @@ package enum SpoolBehavior: Behavior {
         let isSpool =
             object.metadata.labels?[Label.spool] == "true" && !object.metadata.isDeleting
             && object.metadata.namespace == reader.settings.controllerNamespace
-        guard isSpool, let text = object.data?[key],
-            let entry = try? JSON.decode(LedgerEntry.self, from: Array(text.utf8))
-        else { return Snapshot(configMap: object, entry: nil, ledger: .unknown) }
-        return Snapshot(configMap: object, entry: entry, ledger: reader.ledger(.run(uid: entry.runUID)))
+        guard isSpool, let entry = entry(in: object) else {
+            return Snapshot(configMap: object, entry: nil, ledger: .unknown)
+        }
+        var snapshot = Snapshot(configMap: object, entry: entry, ledger: reader.ledger(.run(uid: entry.runUID)))
+        if !LedgerWords.isTerminal(entry.status) {
+            snapshot.run = RestoreRunBehavior.confirming(RestoreRun.self, entry.namespace, entry.name, &reader)
+        }
+        return snapshot
     }
 
     package static func decide(_ snapshot: Snapshot, at now: Timestamp) -> Decision<NoStatus> {
         guard let entry = snapshot.entry else { return Decision() }
+        let isOutcome = LedgerWords.isTerminal(entry.status)
         switch snapshot.ledger {
         case .unknown, .present(.unavailable): return Decision()
-        case .absent: return Decision(effects: [.record(entry)])
+        case .absent: break
         case .present(.run(let row)):
-            guard row.isTerminal, row.status == entry.status || !row.inferred else {
-                return Decision(effects: [.record(entry)])
-            }
-            return Decision(effects: [.delete(snapshot.configMap.seen)])
+            let isOvertaken =
+                isOutcome
+                ? row.isTerminal && (row.status == entry.status || !row.inferred)
+                : row.status != LedgerWords.state(.pending)
+            if isOvertaken { return Decision(effects: [.delete(snapshot.configMap.seen)]) }
         }
+        guard isOutcome || isRunGone(snapshot, entry) else { return Decision() }
+        return Decision(effects: [.record(entry)])
+    }
+
+    /// Nobody will write the row of this entry any more.
+    private static func isRunGone(_ snapshot: Snapshot, _ entry: LedgerEntry) -> Bool {
+        switch snapshot.run {
+        case .unknown, .absent(confirmed: false): false
+        case .absent(confirmed: true): true
+        case .present(let run): run.metadata.uid != entry.runUID
+        }
+    }
+
+    /// What a ConfigMap keeps; `nil` when that can't be read.
+    package static func entry(in map: ConfigMap) -> LedgerEntry? {
+        map.data?[key].flatMap { try? JSON.decode(LedgerEntry.self, from: Array($0.utf8)) }
     }
 
     /// The ConfigMap that keeps an entry.

@@ -173,6 +173,8 @@ package struct RestoreRecord: Codable, Equatable, Sendable {
     package var stepStartedAt: Timestamp?
     /// Since when a step that is late could not be judged, because something can't be read.
     package var unreadableSince: Timestamp?
+    /// It began while the ledger was away, as `ledger: BestEffort` lets it: what it spooled was its row.
+    package var startedWithoutLedger: Bool?
     package var originalReplicas: Int?
     /// The claim that this attempt made. Deleting or re-using data goes by this UID and never by name.
     package var claimUID: String?

@@ -46,6 +46,9 @@ extension Invariants {
         guard holder.text("status", "approvedBy") != nil else {
             return broken("\(key) was scaled for \(name(holder)), which nobody has approved")
         }
+        guard record(of: lock, holder)?.status == "running" else {
+            return broken("\(key) was scaled for \(name(holder)), of which the ledger does not say that it runs")
+        }
         guard replicas > 0 else { return }
         // It starts again: then its data has its place, the old or the new.
         for volume in userVolumes() where volume.held != nil || volume.cluster == nil {

@@ -166,18 +166,31 @@ package final class Invariants {
         guard run.text("status", "plan", "hash") != nil, run.text("status", "state") != "Pending" else {
             return broken("\(key) was made before its run was planned")
         }
-        let row = world.ledger[ModelLedgerStore.Key(cluster: world.clusterUID, run: uid)]
-        guard let status = row?.columns.status, ["running", "completed"].contains(status) else {
-            return broken("\(key) was made while the ledger said '\(row?.columns.status ?? "nothing")'")
+        let record = record(of: uid, run)
+        guard let record, ["running", "completed"].contains(record.status) else {
+            return broken("\(key) was made while the ledger said '\(record?.status ?? "nothing")'")
         }
         let image = change.object.items("spec", "template", "spec", "containers").first?.text("image")
         if key.kind == .statefulSets {
             if let wanted = run.text("spec", "target", "newService", "image"), wanted != image {
                 broken("\(key) runs \(image ?? "nothing"), and \(wanted) was planned")
             }
-            let hash = row?.columns.planHash
+            let hash = record.planHash
             if hash != run.text("status", "plan", "hash") { broken("\(key): the ledger has another plan") }
         }
+    }
+
+    /// What the ledger has of a run. Of one that may begin without it, what is spooled counts until the ledger has more.
+    func record(of uid: String, _ run: JSONValue) -> LedgerEntry? {
+        let row = world.ledger[ModelLedgerStore.Key(cluster: world.clusterUID, run: uid)]?.columns
+        let isBegun = row.map { $0.status != "pending" } ?? false
+        let spool = ModelKey(.configMaps, Simulation.controllerNamespace, spoolName(runUID: uid))
+        guard !isBegun, run.text("spec", "ledger") == "BestEffort",
+            run[path: ["status", "restore", "startedWithoutLedger"]] == true,
+            let text = world.api[spool]?.text("data", SpoolBehavior.key),
+            let entry = try? JSON.decode(LedgerEntry.self, from: Array(text.utf8)), entry.status == "running"
+        else { return row }
+        return entry
     }
 
     /// What holds data goes only with a run that failed before it was opened, and only the very object that it made.

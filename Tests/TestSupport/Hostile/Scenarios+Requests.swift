@@ -6,7 +6,7 @@ import Seams
 
 /// Stories of ledgers that are away, of archives with traps, and of people who change their minds.
 extension Scenario {
-    static let ledgers: [Scenario] = [ledgerAway, ledgerAwayAtTheEnd, lateRefusal]
+    static let ledgers: [Scenario] = [ledgerAway, ledgerAwayAtTheEnd, lateRefusal] + bestEffort
     static let requests: [Scenario] = [traps, edited, afterTheEnd, nameTaken]
 
     /// The ledger is away when a run is to begin.

@@ -53,6 +53,8 @@ private actor Counter {
             let loop = bench.loop
             let exchange = try bench.plain()
             let busy = Task(executorPreference: loop) { while !Task.isCancelled { await Task.yield() } }
+            // Also when a request fails: it would spin for ever.
+            defer { busy.cancel() }
             for _ in 0..<20 { #expect(try await exchange.send(HTTPRequest(.get, "/status/200")).status == 200) }
             let time = SystemTimekeeper(loop)
             try await time.sleep(until: time.uptime.adding(20), for: .wake)

@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 import manifests as make
 import test_2_refusals
 import test_4_moments
-import test_6_targets
 from cluster import LoginRefused, sql, wait
 from manifests import IMAGE, SPACE
 from world import CHECKSUM, Watchman, condition, world
@@ -25,7 +24,6 @@ def setUpModule():
     it.watchman = Watchman(it, GOOD)
     test_2_refusals.ask()  # they go on while the tests here wait
     test_4_moments.ask()
-    test_6_targets.ask()
 
 
 class GoodClone(unittest.TestCase):

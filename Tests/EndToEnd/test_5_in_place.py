@@ -7,6 +7,7 @@ import time
 import unittest
 
 import manifests as make
+import test_6_targets
 from cluster import kubectl, sql, wait
 from manifests import SPACE
 from world import CHECKSUM, TERMINAL, condition, world
@@ -18,6 +19,7 @@ VOLUME, PGDATA = "/var/lib/postgresql", "/var/lib/postgresql/15/docker"
 
 def setUpModule():
     service()
+    test_6_targets.ask()  # they go on while the tests here wait
 
 
 @functools.cache

@@ -249,7 +249,7 @@ class World:
 
     # ---------------------------------------------------------------- waiting
 
-    def ended(self, name, seconds=240):
+    def ended(self, name, seconds=360):
         """A RestoreRun, once it has ended and the ledger has it."""
         def look():
             found = self.get("restoreruns", name)
@@ -260,7 +260,7 @@ class World:
         self.say(f"RestoreRun {name} ended: {condition(found, 'Finished')['reason']}")
         return found
 
-    def clone_settled(self, name, seconds=240):
+    def clone_settled(self, name, seconds=360):
         """A ServiceClone once it is Ready or has given up."""
         def look():
             found = self.get("serviceclones", name)

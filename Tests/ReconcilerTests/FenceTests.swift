@@ -27,6 +27,26 @@ import Testing
         #expect(run.status?.restore?.sealed != nil)
     }
 
+    @Test("the pod of a StatefulSet that somebody made in its place proves nothing", arguments: [true, false])
+    func strangersPod(_ isReady: Bool) {
+        var (run, reader) = AdvanceTests.stopped()
+        run.status?.restore?.completedSteps = ["Claim", "Provision"]
+        reader.add(AdvanceTests.statefulSet(replicas: 1, quarantined: true))
+        var pod = AdvanceTests.pod(ready: isReady, restarts: 9, waiting: isReady ? nil : "CrashLoopBackOff")
+        pod.metadata.ownerReferences = [
+            OwnerReference(apiVersion: "apps/v1", kind: "StatefulSet", name: "orders", uid: "another", controller: true)
+        ]
+        reader.add(pod)
+        let seen = pass(run, &reader)
+        #expect(seen.status?.restore?.ending == nil)
+        #expect(seen.effects.allSatisfy { if case .scale = $0 { false } else { true } })
+        #expect(seen.status?.restore?.completedSteps == ["Claim", "Provision"])
+        pod.metadata.ownerReferences?[0].uid = "set-1"
+        reader.add(pod)
+        let own = pass(run, &reader).status?.restore
+        #expect(own?.completedSteps?.last == "Restore" || own?.ending != nil, "its own one does")
+    }
+
     @Test("no Job works on a volume on which a pod of an earlier one still works")
     func besideTheOldPod() {
         var (run, reader) = AdvanceTests.stopped()

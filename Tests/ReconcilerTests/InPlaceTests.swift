@@ -223,4 +223,38 @@ struct InPlaceTests {
         #expect(entry.targetServiceName == "orders")
         #expect(entry.targetUID == InPlaceWorld.workloadUID)
     }
+
+    @Test("the backup that a ServiceBackup names is restored, wherever it says to be from then on")
+    func namedBackup() throws {
+        var world = InPlaceWorld {
+            $0.source = RestoreSource(backup: .init(name: "monday"))
+            $0.confirmCrossService = true
+        }
+        world.settle()
+        #expect(world.condition(RunCondition.planned)?.reason == "BackupNotFound", "it is waited for")
+        var spec = ServiceBackupSpec(
+            discovered: DiscoveredBackup(
+                repository: .init(name: "prod"), path: "orders", major: 15, name: Story.backup.name))
+        func backup() -> ServiceBackup {
+            ServiceBackup(metadata: ObjectMeta(name: "monday", namespace: "staging", uid: "b-1"), spec: spec)
+        }
+        world.reader.add(backup())
+        world.settle()
+        #expect(world.run.status?.plan?.baseBackup == Story.backup.name)
+        #expect(world.run.status?.plan?.recoveryTarget == "BackupEnd")
+        spec.discovered?.path = "elsewhere"
+        world.reader.add(backup())
+        world.approve()
+        world.settle()
+        #expect(world.state == .completed)
+        let job = try #require(
+            world.effects.compactMap { effect in
+                if case .create(.job(let job)) = effect, job.metadata.name.contains("replace") { job } else { nil }
+            }.first)
+        let variables = job.spec.template.spec.containers[0].env
+        #expect(variables.first { $0.name == "REPRISE_SOURCE_PREFIX" }?.value == "s3://backups/prod/orders/15")
+        #expect(variables.first { $0.name == "REPRISE_BACKUP" }?.value == Story.backup.name)
+        #expect(
+            variables.first { $0.name == "REPRISE_OWN_TAIL" }?.value == "false", "to the backup's end, and no further")
+    }
 }

@@ -93,7 +93,7 @@ private final class RepositoryStory {
         let capabilities = story.service?[path: ["status", "restoreCapabilities"]]
         #expect(capabilities?["restoreToNewService"] == true)
         #expect(capabilities?["pitr"] == true)
-        #expect(capabilities?["restoreInPlace"] == false)
+        #expect(capabilities?["restoreInPlace"] == true)
         #expect(capabilities?.text("latestPitrTime") == newest)
         #expect(capabilities?.text("earliestPitrTime") == story.lines.last?.text("earliest"))
         #expect(story.service?.text("status", "suggestedNewServiceName")?.hasPrefix("orders-db-restore-") == true)

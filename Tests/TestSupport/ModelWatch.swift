@@ -123,9 +123,14 @@ package final class ModelWatch: @unchecked Sendable {
 
     private func deliver(_ event: JSONValue) { deliver(line: event.bytes + [UInt8(ascii: "\n")]) }
 
+    /// The first after a minute, as real servers do; then every five, which tell a quiet watch as much as every one.
+    private var hasBookmarked = false
+    private var bookmarkPeriod: Int64 { hasBookmarked ? 300_000 : 55_000 }
+
     private func bookmarkLater() {
-        wire.scheduler.after(55_000, "bookmark", isHeartbeat: true) { [self] in
+        wire.scheduler.after(bookmarkPeriod, "bookmark", isHeartbeat: true) { [self] in
             guard stream.isOpen else { return }
+            hasBookmarked = true
             deliver([
                 "type": "BOOKMARK",
                 "object": [

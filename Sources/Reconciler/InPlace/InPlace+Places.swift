@@ -71,6 +71,9 @@ extension RestoreRunBehavior {
                 }
             }
         }
+        if case .backup(let name) = request.source, view.discovered == nil || !view.sourceBackup.isUnknown {
+            if let problem = problem(of: view.sourceBackup, name, request.namespace) { return .not(problem) }
+        }
         guard let source = view.source else {
             return .not(
                 .refused([

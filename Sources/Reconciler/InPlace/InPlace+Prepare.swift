@@ -73,7 +73,7 @@ extension RestoreRunBehavior {
         }
         return .seenInPlace(
             InPlaceInput(
-                request: request, unit: unit, inspection: inspection, origin: origin,
+                request: request.resolved(view.discovered), unit: unit, inspection: inspection, origin: origin,
                 checks: place.service.spec?.protection?.verification ?? [], now: now))
     }
 

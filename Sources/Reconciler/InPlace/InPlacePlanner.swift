@@ -113,7 +113,8 @@ package enum InPlacePlanner {
             recovery: request.recovery, isInclusive: request.isInclusive, major: major,
             majorField: "spec.target.service \(request.service), major", service: origin.service,
             profile: input.unit.profile.name, source: origin.source, path: origin.path, scan: origin.scan,
-            now: input.now)
+            now: input.now,
+            serviceBackup: request.backupName)
         let (choice, pinned): (RecoveryChoice, PinnedBackup)
         switch Planner.choose(asked) {
         case .failure(let refusal): return Planner.refused(status, refusal.errors)

@@ -10,6 +10,8 @@ package struct InPlaceRequest: Equatable, Sendable {
         /// The archive of a ManagedService: the target's own, or another one's.
         case service(String)
         case archive(RunRequest.Source)
+        /// A backup by the name of its ServiceBackup.
+        case backup(String)
         /// The data that an earlier run has replaced, and that is still on the volume.
         case rollback(of: String)
     }
@@ -38,6 +40,18 @@ package struct InPlaceRequest: Equatable, Sendable {
 
     package static let keptByDefault: Int64 = 86_400
 
+    /// With what its ServiceBackup says of where it is.
+    func resolved(_ found: DiscoveredBackup?) -> InPlaceRequest {
+        guard case .backup = source, let name = found?.name else { return self }
+        var request = self
+        request.recovery.backup = name
+        return request
+    }
+
+    var backupName: String? {
+        if case .backup(let name) = source { name } else { nil }
+    }
+
     package var isRollback: Bool {
         if case .rollback = source { true } else { false }
     }
@@ -52,7 +66,8 @@ package struct InPlaceRequest: Equatable, Sendable {
         switch source(spec) {
         case .failure(let refusal): return (nil, refusal.findings)
         case .success(let (source, backup)):
-            guard let moment = RunRequest.moment(spec.recoveryTarget, ofBackup: backup != nil) else {
+            let isOfBackup = backup != nil || spec.source?.backup != nil
+            guard let moment = RunRequest.moment(spec.recoveryTarget, ofBackup: isOfBackup) else {
                 return (
                     nil,
                     [RunRequest.unsupported("spec.recoveryTarget", "this version does not know this kind of target")]
@@ -97,8 +112,7 @@ package struct InPlaceRequest: Equatable, Sendable {
             }
             return .success((.archive(RunRequest.Source(repository: repository, location: uri)), uri.backup))
         }
-        return refused(
-            RunRequest.unsupported(
-                "spec.source.backup", "not available in this version; use archive, service or location"))
+        if let name = source?.backup?.name { return .success((.backup(name), nil)) }
+        return refused(RunRequest.unsupported("spec.source", "this version does not know this kind of source"))
     }
 }

@@ -10,6 +10,9 @@ package struct InPlaceView: Equatable, Sendable {
     package var workload: Observed<ServiceWorkload> = .unknown
     /// The service that the source names, when it is another one.
     package var sourceService: Observed<ManagedService> = .unknown
+    package var sourceBackup: Observed<ServiceBackup> = .unknown
+    /// What that one says of where it is, or said when the run was planned.
+    package var discovered: DiscoveredBackup?
     package var repository: Observed<BackupRepository> = .unknown
     /// The run whose replaced data is to be put back.
     package var rolledBack: Observed<RestoreRun> = .unknown
@@ -177,6 +180,12 @@ extension RestoreRunBehavior {
         case .service(let name) where name != request.service:
             view.sourceService = reader.object(ManagedService.self, space, name)
         case .rollback(let name): view.rolledBack = confirming(RestoreRun.self, space, name, &reader)
+        case .backup(let name):
+            view.discovered = snapshot.record.discovered
+            if view.discovered == nil {
+                view.sourceBackup = reader.object(ServiceBackup.self, space, name)
+                view.discovered = view.sourceBackup.value?.spec?.discovered
+            }
         case .service, .archive: break
         }
         if let source = view.source { view.repository = reader.object(BackupRepository.self, space, source.repository) }
@@ -199,6 +208,11 @@ extension InPlaceView {
         case .archive(let source): source
         case .service(let name): Self.archive(of: name == request?.service ? service.value : sourceService.value)
         case .rollback: Self.archive(of: service.value)
+        case .backup:
+            discovered.flatMap { found in
+                guard let repository = found.repository?.name, let path = found.path else { return nil }
+                return RunRequest.Source(repository: repository, path: path)
+            }
         case nil: nil
         }
     }

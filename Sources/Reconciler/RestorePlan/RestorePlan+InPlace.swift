@@ -40,7 +40,7 @@ extension RestorePlanBehavior {
         // What only the volume tells is left to the run; what people have to confirm is said, and not asked for.
         var inspection = InspectResult(attempt: "", code: "OK")
         inspection.major = major.map { "\($0)" }
-        var request = request
+        var request = request.resolved(view.discovered)
         request.confirm = place.unit.confirmation(request.service)
         request.confirmsCrossService = true
         switch RestoreRunBehavior.origin(view, request, place, scan) {

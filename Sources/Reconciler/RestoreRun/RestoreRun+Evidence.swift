@@ -131,7 +131,7 @@ extension RestoreRunBehavior {
     private static func promoted(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
         let own = ownStatefulSet(snapshot, world)
         guard own.statefulSet != nil else { return own.otherwise }
-        let live = snapshot.pod.value.flatMap { $0.metadata.isDeleting ? nil : $0 }
+        let live = snapshot.pod.value.flatMap { $0.metadata.isDeleting || isOfAnother($0, snapshot) ? nil : $0 }
         // With `hot_standby=off` the server rejects connections until recovery has ended: ready means promoted.
         if live?.isReady == true { return .done(warning: nil) }
         if ScaledToZero.isSeen(snapshot) {
@@ -145,6 +145,12 @@ extension RestoreRunBehavior {
         case nil: break
         }
         return .underWay(isReplaying(snapshot) ? "the server replays WAL" : "fetching \(world.pinned.name)")
+    }
+
+    /// A pod of a StatefulSet that somebody has made again: the news of that one may come later than those of its pod.
+    private static func isOfAnother(_ pod: Pod, _ snapshot: RestoreRunSnapshot) -> Bool {
+        let owner = pod.metadata.ownerReferences?.first { $0.controller == true }
+        return owner.map { $0.uid != snapshot.record.targetUID } ?? false
     }
 
     /// Fetching and replaying look the same from outside, but for two things: the server process answers the startup

@@ -35,27 +35,7 @@ extension RestoreRunBehavior {
         _ snapshot: RestoreRunSnapshot, _ request: RunRequest, _ name: String
     ) -> WorldView? {
         if snapshot.record.discovered == nil {
-            switch snapshot.sourceBackup {
-            case .unknown: return .looking("reading ServiceBackup \(name)", [], nil)
-            case .absent: return .missing(notFound("ServiceBackup", name, request, "BackupNotFound"))
-            case .present(let backup):
-                if backup.spec?.service != nil, backup.spec?.discovered == nil {
-                    return .refused([
-                        RunRequest.unsupported(
-                            "spec.source.backup",
-                            "ServiceBackup \(name) is none that was found in a repository, and others "
-                                + "are not available in this version")
-                    ])
-                }
-                let wrong = validate(backup.spec)
-                if !wrong.isEmpty {
-                    return .refused(
-                        wrong.map { finding in
-                            let message = "spec.source.backup: ServiceBackup \(name): \(finding.message)"
-                            return PlanFinding(reason: finding.reason, message: message)
-                        })
-                }
-            }
+            if let problem = problem(of: snapshot.sourceBackup, name, request.namespace) { return problem }
         }
         guard let major = discovered(snapshot)?.major, major != request.major else { return nil }
         return .refused([
@@ -65,6 +45,30 @@ extension RestoreRunBehavior {
                     "spec.target.newService.major \(request.major): ServiceBackup \(name) is of major version \(major); "
                     + "use an image of that major version")
         ])
+    }
+
+    /// What speaks against a ServiceBackup, for any way of restoring.
+    static func problem(of found: Observed<ServiceBackup>, _ name: String, _ namespace: String) -> WorldView? {
+        switch found {
+        case .unknown: return .looking("reading ServiceBackup \(name)", [], nil)
+        case .absent: return .missing(absent("ServiceBackup", name, namespace, "BackupNotFound"))
+        case .present(let backup):
+            if backup.spec?.service != nil, backup.spec?.discovered == nil {
+                return .refused([
+                    RunRequest.unsupported(
+                        "spec.source.backup",
+                        "ServiceBackup \(name) is none that was found in a repository, and others "
+                            + "are not available in this version")
+                ])
+            }
+            let wrong = validate(backup.spec)
+            guard !wrong.isEmpty else { return nil }
+            return .refused(
+                wrong.map { finding in
+                    let message = "spec.source.backup: ServiceBackup \(name): \(finding.message)"
+                    return PlanFinding(reason: finding.reason, message: message)
+                })
+        }
     }
 
     private static func lookAtRepositories(

@@ -15,6 +15,7 @@ extension RestoreRunBehavior {
         let view: WorldView
         if let inPlace = snapshot.inPlace, let request = inPlace.request {
             if snapshot.status.plan != nil { return startInPlace(snapshot, inPlace, request, draft) }
+            if case .backup = request.source { draft.record.discovered = inPlace.discovered }
             view = lookInPlace(snapshot, inPlace, request, at: draft.now)
         } else if let request = snapshot.request {
             if snapshot.status.plan != nil { return start(snapshot, draft) }

@@ -121,12 +121,13 @@ package final class Invariants {
     // MARK: What the controller makes, changes and takes away
 
     private static let kept: Set<ModelKind> = [
-        .statefulSets, .claims, .services, .secrets, .jobs, .configMaps, .pods, .backups,
+        .statefulSets, .claims, .services, .secrets, .jobs, .configMaps, .pods,
     ]
 
     private func checkOwnership(_ change: ModelAPI.Change) {
         let key = change.key
-        guard Self.kept.contains(key.kind) else { return }
+        // Whoever has made a ServiceBackup, its status is written; only what a repository has made is taken away.
+        guard Self.kept.contains(key.kind) || (key.kind == .backups && change.kind == .deleted) else { return }
         guard let before = change.before else { return checkMaking(change) }
         // Whoever takes one of the labels away does not take the object over.
         let labels = before[path: ["metadata", "labels"]]

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import JSON
-import Reconciler
 import Resources
 
 /// Stories of backups that were found, and of backups that retention deletes.
@@ -12,34 +11,40 @@ extension Scenario {
     private static let oldest = "base_000000010000000000000002"
     private static let newest = "base_000000010000000000000005"
 
-    /// The name of the object that production's repository makes for a base backup.
-    private static func object(of backup: String) -> JSONValue {
-        .string(
-            DiscoveredBackups.name(repository: "prod-readonly", path: "orders-db", major: 15, backup: backup))
-    }
+    /// The object that names the older backup.
+    private static let object = "sunday"
 
-    /// Production's repository makes a ServiceBackup for each base backup, and a run restores the older one.
+    /// Production's repository makes a ServiceBackup for each base backup; and a run restores the older one, by an object
+    /// that somebody has made himself: whether the repository has come to its own is not asked.
     private static func askForTheOldest(_ stage: Stage) {
         stage.story.seedFourOrders()
         stage.edit(.repositories, "prod-readonly") { $0.set(["spec", "discovery"], ["createBackups": "Newest"]) }
+        stage.world.apply([
+            "apiVersion": "reprise.dev/v1alpha1", "kind": "ServiceBackup",
+            "metadata": ["name": .string(object), "namespace": .string(Story.space)],
+            "spec": [
+                "discovered": [
+                    "repository": ["name": "prod-readonly"], "path": "orders-db", "major": 15,
+                    "name": .string(oldest),
+                ]
+            ],
+        ])
         stage.run("monday", into: "orders-a") {
-            $0.set(["spec", "source"], ["backup": ["name": object(of: oldest)]])
+            $0.set(["spec", "source"], ["backup": ["name": .string(object)]])
             $0.set(["spec", "recoveryTarget"], nil)
         }
     }
 
     /// One base backup is restored, by the name of its object, which goes as soon as it has been read.
-    static let fromBackup = Scenario("from-a-service-backup", length: 720_000, isSmooth: false) { stage in
+    static let fromBackup = Scenario("from-a-service-backup", isSmooth: false) { stage in
         askForTheOldest(stage)
-        stage.when("orders-a", is: "Planned") { stage in
-            if let name = object(of: oldest).string { stage.delete(.backups, name) }
-        }
+        stage.when("orders-a", is: "Planned") { $0.delete(.backups, object) }
     } isWrong: {
         expect($0, "orders-a", ["order 1"], ["Completed"])
     }
 
     /// Retention deletes the base backup between the plan and the fetch: a clear end, and nothing is left of the service.
-    static let expiredBackup = Scenario("backup-expires-when-planned", length: 720_000, isSmooth: false) { stage in
+    static let expiredBackup = Scenario("backup-expires-when-planned", isSmooth: false) { stage in
         askForTheOldest(stage)
         stage.when("orders-a", is: "Planned") { $0.world.stores.removeBackup(from: place, named: oldest) }
     } isWrong: {

@@ -29,7 +29,7 @@ extension Scenario {
     }
 
     /// One service is cloned to the archive's end.
-    package static let clone = Scenario("clone", mostCalls: 140) {
+    package static let clone = Scenario("clone", mostCalls: 145) {
         $0.clone("orders-a")
     } isWrong: {
         expect($0, "orders-a", everything, ["Completed"])
@@ -154,7 +154,7 @@ extension Scenario {
     }
 
     /// Three runs on two services, none of which comes far: one is cancelled when it is planned, the others can't be had.
-    package static let again = Scenario("again", weight: 6, targets: 2, isSmooth: false) {
+    package static let again = Scenario("again", weight: 8, targets: 2, isSmooth: false) {
         $0.run("monday", into: "orders-a")
         $0.run("tuesday", into: "orders-b") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
         $0.when("orders-a", is: "Planned", after: 20) { $0.cancel("monday") }

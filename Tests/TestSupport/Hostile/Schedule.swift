@@ -124,7 +124,7 @@ package struct Schedule {
         verdict.duration = world.scheduler.now
         verdict.recovery = world.scheduler.now - adversary.calmSince
         verdict.passes = world.passCount - before
-        if !adversary.isTouched, verdict.passes > usualPasses + scenario.morePasses + Self.patientPasses {
+        if !adversary.isTouched, verdict.passes - scenario.morePasses - Self.patientPasses > usualPasses {
             verdict.violations.append(
                 "\(verdict.passes) passes after the last fault, and the whole story takes \(usualPasses)")
         }

@@ -108,7 +108,9 @@ extension Scenario {
     }
 
     /// Two runs want the same StatefulSet, by two names for it: one waits, or says who is at work.
-    static let twoOnOne = Scenario("in-place-two-for-one", targets: 2, length: 240_000, morePasses: 150, isSmooth: false) { stage in
+    static let twoOnOne = Scenario(
+        "in-place-two-for-one", targets: 2, length: 240_000, morePasses: 150, isSmooth: false
+    ) { stage in
         stage.userService()
         stage.world.apply(Stage.managedService("orders-too"))
         stage.restoreInPlace("monday")

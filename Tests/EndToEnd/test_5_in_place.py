@@ -269,7 +269,7 @@ class Scaler(threading.Thread):
 
     def run(self):
         it = world()
-        while not self.over.wait(3):
+        while not self.over.wait(5):
             if it.api.get(SET)["spec"]["replicas"] == 0:
                 kubectl("-n", SPACE, "scale", "statefulset", NAME, "--replicas=1")
                 self.times += 1

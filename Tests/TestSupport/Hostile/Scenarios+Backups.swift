@@ -19,6 +19,14 @@ extension Scenario {
     private static func askForTheOldest(_ stage: Stage) {
         stage.story.seedFourOrders()
         stage.edit(.repositories, "prod-readonly") { $0.set(["spec", "discovery"], ["createBackups": "Newest"]) }
+        nameTheOldest(stage)
+        stage.run("monday", into: "orders-a") {
+            $0.set(["spec", "source"], ["backup": ["name": .string(object)]])
+            $0.set(["spec", "recoveryTarget"], nil)
+        }
+    }
+
+    private static func nameTheOldest(_ stage: Stage) {
         stage.world.apply([
             "apiVersion": "reprise.dev/v1alpha1", "kind": "ServiceBackup",
             "metadata": ["name": .string(object), "namespace": .string(Story.space)],
@@ -29,16 +37,16 @@ extension Scenario {
                 ]
             ],
         ])
-        stage.run("monday", into: "orders-a") {
-            $0.set(["spec", "source"], ["backup": ["name": .string(object)]])
-            $0.set(["spec", "recoveryTarget"], nil)
-        }
     }
 
-    /// One base backup is restored, by the name of its object, which goes as soon as it has been read.
+    /// One base backup is restored, by the name of its object, which goes as soon as it has been read, for a while: a run
+    /// that is made again has to find it.
     static let fromBackup = Scenario("from-a-service-backup", isSmooth: false) { stage in
         askForTheOldest(stage)
-        stage.when("orders-a", is: "Planned") { $0.delete(.backups, object) }
+        stage.when("orders-a", is: "Planned") { stage in
+            stage.delete(.backups, object)
+            stage.at(3_000) { nameTheOldest($0) }
+        }
     } isWrong: {
         expect($0, "orders-a", ["order 1"], ["Completed"])
     }

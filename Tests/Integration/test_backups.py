@@ -24,17 +24,17 @@ class BackupTests(Case):
         self.assertIn('Ready', printed)
 
         spec = run_spec('orders', source={'backup': {'name': found['metadata']['name']}})
-        del spec['recoveryTarget']
         self.api.create('RestorePlan', space, {'metadata': {'name': 'orders'}, 'spec': spec})
         plan = until('the plan', 30, lambda: (lambda o: o if condition(o, 'Ready').get('status') == 'True' else None)(
             self.api.get('RestorePlan', space, 'orders')))
         self.api.create('RestoreRun', space, {'metadata': {'name': 'orders'}, 'spec': spec})
         planned = until('the run to be planned', 60, lambda: (lambda s: s if s.get('plan', {}).get('hash') else None)(
             self.api.get('RestoreRun', space, 'orders').get('status', {})))
-        self.assertEqual((planned['plan']['baseBackup'], planned['plan']['recoveryTarget']), (programs.BACKUP, 'BackupEnd'))
+        self.assertEqual((planned['plan']['baseBackup'], planned['plan']['recoveryTarget']), (programs.BACKUP, 'Latest'))
         self.assertEqual(planned['plan']['hash'], plan['status']['hash'])
         self.assertEqual(planned['restore']['discovered'], found['spec']['discovered'])
 
+        self.wait_state(space, 'Completed')
         self.api.patch('BackupRepository', space, 'source', {'spec': {'discovery': {'createBackups': 'None'}}})
         until('the ServiceBackup to go', 60, lambda: not self.api.items('ServiceBackup', space))
 

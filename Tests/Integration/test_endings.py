@@ -19,7 +19,7 @@ class EndingTests(Case):
 
     def ended(self, space, wanted, status, operations):
         run = self.wait_state(space, wanted)
-        until('the row is terminal', 20, lambda: self.environment.rows(run['metadata']['uid'])[0]['status'] == status)
+        until('the row is terminal', 20, lambda: [row['status'] for row in self.environment.rows(run['metadata']['uid'])] == [status])
         self.assertEqual(self.environment.audit(run['metadata']['uid']), operations)
         self.assert_volumes()
         return run

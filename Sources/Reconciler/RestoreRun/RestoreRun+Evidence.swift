@@ -208,8 +208,9 @@ extension RestoreRunBehavior {
         guard case .running(_, let made?) = snapshot.jobs[.backup]?.state,
             let pod = snapshot.pod.value?.metadata.creationTimestamp
         else { return false }
-        // Both in whole seconds: the Job is rather made once more than left at an address that is gone.
-        return pod >= made
+        // Both in whole seconds. Within one second the order is not known, and nearly always the Job is the later one: a
+        // service that is ready at once must not have its Job made twice. In the rare other case the Job gives up by itself.
+        return pod > made
     }
 
     private static func backedUp(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {

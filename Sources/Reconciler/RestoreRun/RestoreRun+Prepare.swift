@@ -13,6 +13,9 @@ extension RestoreRunBehavior {
     static func prepare(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
         var draft = draft
         let view: WorldView
+        if let applied = appliedAlready(snapshot) {
+            return snapshot.status.plan == nil ? refuse(snapshot, draft, [applied]) : fail(snapshot, draft, applied)
+        }
         if let inPlace = snapshot.inPlace, let request = inPlace.request {
             if snapshot.status.plan != nil { return startInPlace(snapshot, inPlace, request, draft) }
             if case .backup = request.source { draft.record.discovered = inPlace.discovered }

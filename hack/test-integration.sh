@@ -12,7 +12,7 @@ set -euo pipefail
 declare -A GROUPS_KNOWN=(
   [story]="test_clone test_backups test_refusals test_endings"
   [kills]="test_kills"
-  [faults]="test_ledger test_apiserver"
+  [faults]="test_ledger test_records test_apiserver"
   [leaders]="test_leaders"
 )
 ORDER=(leaders kills faults story) # the longest first

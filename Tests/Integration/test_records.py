@@ -22,7 +22,7 @@ class RecordTests(Case):
     def test_a_lost_ledger_is_filled_again(self):
         """From the objects that are there: the same rows with the same audit, and never over a row that is there."""
         controller = self.environment.controller().wait_leading()
-        self.environment.sql('drop schema reprise cascade')  # rows of tests before, whose objects are gone
+        self.environment.sql('drop schema if exists reprise cascade')  # rows of tests before, whose objects are gone
         controller.end()
         self.environment.controller().wait_leading()
         space = self.namespace('rebuild')

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from harness import Case, condition, new_service, run_spec, until
+from harness import SOURCE, Case, condition, new_service, run_spec, until
 
 SEE = {'get', 'list', 'watch'}
 MAKE = SEE | {'create', 'delete'}
@@ -88,6 +88,33 @@ class RightsTests(Case):
         self.assertIn('cannot create resource "restoreruns"', refused.stderr)
         made = self.create('reprise-operator', space, 'RestoreRun', 'orders', run_spec('orders'))
         self.assertEqual(made.returncode, 0, made.stderr)
+
+    def test_a_copy_waits_for_a_yes_where_the_owner_of_the_data_asks_for_it(self):
+        self.environment.controller().wait_leading()
+        space = self.namespace('asked')
+        self.grant(space)
+        archive = SOURCE['archive']
+        self.api.create('ManagedService', space, {'metadata': {'name': 'shop'}, 'spec': {
+            'engine': 'Postgres', 'workload': {'name': 'shop'}, 'major': 15, 'archive': archive,
+            'protection': {'approval': ['NewService']}}})
+        made = self.create('reprise-operator', space, 'RestoreRun', 'orders', run_spec('orders'))
+        self.assertEqual(made.returncode, 0, made.stderr)
+        until(lambda: self.describe(space), 40,
+              lambda: condition(self.the_run(space), 'Approved').get('reason') == 'ApprovalRequired')
+        self.assert_nothing_made(space)
+        text = condition(self.the_run(space), 'Approved')['message']
+        self.assertIn('ManagedService shop asks for a RestoreApproval', text)
+        manifest = text.split('for instance with\n')[1].replace('# your user name', 'bob').replace(
+            '# why, in 12 to 280 characters', 'for the audit of May')
+        refused = self.environment.kubectl('--as', 'somebody-reprise-operator', 'create', '--validate=false', '-f', '-',
+                                           stdin=manifest, check=False)
+        self.assertIn('cannot create resource "restoreapprovals"', refused.stderr)
+        self.environment.kubectl('--as', 'somebody-reprise-approver', 'create', '--validate=false', '-f', '-', stdin=manifest)
+        self.wait_state(space, 'Completed')
+        self.assertEqual(self.the_run(space)['status']['approvedBy'], 'bob')
+        uid = self.the_run(space)['metadata']['uid']
+        until('the audit is whole', 20, lambda: self.environment.audit(uid) == [
+            'accepted', 'approved', 'started', 'finished'])
 
 
 if __name__ == '__main__':

@@ -27,6 +27,7 @@ extension RestoreRunBehavior {
         case .done(let type, let words):
             draft.set(RunCondition.cleanedUp, type == nil ? .yes : .no, type ?? "Restored", words)
             draft.finish(ending.state.known ?? .failed, ending.reason, "\(ending.message); \(words)")
+            return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
         noteFailure(&draft, snapshot)
         return withRecord(Decision(status: draft.status), snapshot, draft.status)

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Reconciler
+import Resources
+import Testing
+
+/// What a run in place works on is taken away while it is under way.
+@Suite("A run in place that loses what it works on")
+struct InPlaceLossTests {
+    enum Loss: CaseIterable, Sendable {
+        case deleted, leaving, madeAgain
+    }
+
+    private static let claim = Ref(PersistentVolumeClaim.resourceKind, "staging", "data-orders-db-0")
+
+    private static func lose(_ loss: Loss, _ world: inout InPlaceWorld) {
+        guard var claim = world.reader.objects[claim] as? PersistentVolumeClaim else { return }
+        switch loss {
+        case .deleted: world.reader.objects[Self.claim] = nil
+        case .leaving:
+            claim.metadata.deletionTimestamp = world.now
+            world.reader.add(claim)
+        case .madeAgain:
+            claim.metadata.uid = "claim-2"
+            world.reader.add(claim)
+        }
+    }
+
+    /// Its Job is at work, and does not end by itself.
+    private static func replacing() -> InPlaceWorld {
+        var world = InPlaceTests.approved()
+        world.results[.replace] = nil
+        world.settle { $0.deeds.contains("create Job replace-1") }
+        return world
+    }
+
+    @Test("a run that has ended does not say that it waits for what was refused before")
+    func endIsTheLastWord() {
+        var world = Self.replacing()
+        world.reader.failure = Failure(
+            effect: "create ConfigMap", reason: "Forbidden", message: "no more of them", disposition: .terminal,
+            count: 2,
+            since: world.now)
+        world.run.spec?.cancel = true
+        world.settle()
+        #expect(world.state == .cancelled)
+        #expect(world.condition(RunCondition.reconciling)?.status == "False")
+        #expect(world.run.status?.message?.contains("no more of them") == false)
+    }
+}

@@ -34,6 +34,23 @@ struct InPlaceLossTests {
         return world
     }
 
+    @Test("a namespace that is deleted interrupts it, whichever of its objects is seen to go first")
+    func namespaceLeaves() {
+        var world = Self.replacing()
+        var space = Namespace(metadata: ObjectMeta(name: "staging", uid: "space-1"))
+        space.metadata.deletionTimestamp = world.now
+        world.reader.add(space)
+        world.run.metadata.deletionTimestamp = world.now
+        world.settle()
+        #expect(world.state == .interrupted)
+        #expect(world.reason == "NamespaceDeleted")
+        var cancelled = Self.replacing()
+        cancelled.run.metadata.deletionTimestamp = cancelled.now
+        cancelled.settle()
+        #expect(cancelled.state == .cancelled)
+        #expect(cancelled.workload?.replicas == 1)
+    }
+
     @Test("a run that has ended does not say that it waits for what was refused before")
     func endIsTheLastWord() {
         var world = Self.replacing()

@@ -51,6 +51,37 @@ struct InPlaceLossTests {
         #expect(cancelled.workload?.replicas == 1)
     }
 
+    @Test("a service that never comes back is waited for, and then the run says where its data is")
+    func neverBack() {
+        var world = Self.replacing()
+        world.reader.objects[InPlaceWorld.workload().ref] = nil
+        world.settle()
+        #expect(world.state == .running)
+        #expect(world.condition(RunCondition.stalled)?.reason == "WorkplaceMissing")
+        world.now = world.now.adding(seconds: RestoreRunBehavior.prepareDeadline)
+        world.settle()
+        #expect(world.state == .interrupted)
+        #expect(world.condition(RunCondition.cleanedUp)?.reason == "NotUndone")
+        #expect(world.run.status?.message?.contains("look at claim data-orders-db-0") == true)
+    }
+
+    @Test("what holds up the Job that puts the data back is said")
+    func undoIsHeldUp() throws {
+        var world = Self.replacing()
+        world.results[.undo] = nil
+        world.run.spec?.cancel = true
+        world.settle { $0.deeds.contains("create Job undo-1") }
+        let name = InPlaceWorld.scope.job(.undo, 1)
+        var pod = Pod(
+            metadata: ObjectMeta(
+                name: "undo-pod", namespace: "staging", uid: "pod-9",
+                labels: [Label.job: name, Label.runUID: Story.uid]), status: .init(phase: "Pending"))
+        pod.status?.conditions = [.init(type: "PodScheduled", status: "False", reason: "Unschedulable")]
+        world.reader.add(pod)
+        world.settle()
+        #expect(world.condition(RunCondition.stalled)?.reason == "Unschedulable")
+    }
+
     @Test("a run that has ended does not say that it waits for what was refused before")
     func endIsTheLastWord() {
         var world = Self.replacing()

@@ -34,6 +34,54 @@ struct InPlaceLossTests {
         return world
     }
 
+    @Test(
+        "without its claim it is interrupted, and no Job waits for a volume that no pod can have",
+        arguments: Loss.allCases)
+    func claimLost(_ loss: Loss) {
+        var world = Self.replacing()
+        Self.lose(loss, &world)
+        world.settle()
+        #expect(world.state == .interrupted)
+        #expect(world.reason == (loss == .madeAgain ? "TargetReplaced" : "TargetDeleted"))
+        #expect(world.condition(RunCondition.cleanedUp)?.reason == "NotPossible")
+        #expect(world.run.status?.message?.contains("claim data-orders-db-0") == true)
+        #expect(!world.deeds.contains("create Job undo-1"))
+        #expect(!world.isLocked)
+    }
+
+    @Test(
+        "a service whose claim is lost is not started: its image would make an empty database", arguments: Loss.allCases
+    )
+    func emptyVolume(_ loss: Loss) {
+        var stopped = InPlaceTests.approved()
+        stopped.settle { $0.workload?.replicas == 0 }
+        Self.lose(loss, &stopped)
+        stopped.settle()
+        #expect(stopped.state == .interrupted)
+        #expect(stopped.workload?.replicas == 0)
+        var swapped = InPlaceTests.approved()
+        swapped.settle { $0.run.status?.restore?.inPlace?.isSwapped == true }
+        Self.lose(loss, &swapped)
+        swapped.settle()
+        #expect(swapped.state == .interrupted)
+        #expect(swapped.workload?.replicas == 0)
+        #expect(!swapped.isLocked)
+    }
+
+    @Test("a claim that is being deleted is no volume to plan for")
+    func claimLeavesEarly() {
+        var world = InPlaceWorld()
+        Self.lose(.leaving, &world)
+        world.settle()
+        #expect(world.deeds.isEmpty)
+        #expect(world.condition(RunCondition.planned)?.reason == "TargetDeleted")
+        var planned = InPlaceTests.approved()
+        Self.lose(.leaving, &planned)
+        planned.settle()
+        #expect(planned.state == .failed && planned.reason == "PlanOutdated")
+        #expect(!planned.deeds.contains("lock"))
+    }
+
     @Test("a namespace that is deleted interrupts it, whichever of its objects is seen to go first")
     func namespaceLeaves() {
         var world = Self.replacing()

@@ -68,6 +68,10 @@ struct Recovery {
             return undo()
         }
         if let left = permit() { return left }
+        // An empty volume in the place of the one that is gone would be served as if it were the data.
+        if snapshot.state == .running, let lost = RestoreRunBehavior.lostClaim(snapshot, planned) {
+            return end("NotPossible", "\(words), and the service is left as it is: \(lost.message)")
+        }
         return start() ?? end(nil, words)
     }
 
@@ -117,10 +121,11 @@ struct Recovery {
     /// Has the volume say what became of the data, and puts the old back if it is held.
     private func undo() -> Next {
         if view.space.isUnknown { return .wait("reading the namespace") }
-        let isLeaving = view.space.value?.metadata.isDeleting ?? true
-        if isLeaving || snapshot.claim.isConfirmedAbsent {
-            let what = isLeaving ? "the namespace is being deleted" : "claim \(planned.claim) was deleted"
-            return .done("NotPossible", "the old data could not be put back: \(what)")
+        if view.space.value?.metadata.isDeleting ?? true {
+            return .done("NotPossible", "the old data could not be put back: the namespace is being deleted")
+        }
+        if let lost = RestoreRunBehavior.lostClaim(snapshot, planned) {
+            return end("NotPossible", "the old data could not be put back: \(lost.message)")
         }
         guard let observation = snapshot.jobs[.undo] else { return .wait("looking for its Jobs") }
         switch observation.state {

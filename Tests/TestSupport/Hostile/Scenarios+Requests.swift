@@ -68,7 +68,8 @@ extension Scenario {
         }
         stage.run("monday", into: "orders-a") { $0.set(["spec", "source", "archive", "path"], "left-db") }
         stage.run("tuesday", into: "orders-b") { $0.set(["spec", "source", "archive", "path"], "short-db") }
-        stage.when("orders-b", is: "Provision", after: 500) {
+        // Not when the controller has seen that: it may be dead for longer than the fetch takes.
+        stage.whenMade(.pods, "orders-b-0", after: 500) {
             $0.world.happen(.loseSegment("prod/postgres/short-db/15", 6))
         }
     } isWrong: { stage in

@@ -160,7 +160,7 @@ class BusyTests(InPlaceCase):
         self.ask(space)
         self.approve(space)
         self.wait_held(space)
-        self.ask(space, 'waits')
+        self.ask(space, 'waits', requestID='again')
         self.ask(space, 'hurries', onBusy='Fail')
         self.ask(space, 'by-twin', 'twin', onBusy='Fail')
         for name in ('hurries', 'by-twin'):
@@ -179,7 +179,7 @@ class BusyTests(InPlaceCase):
         """What somebody has approved would replace data that he had not in mind."""
         space = self.service('both')
         self.ask(space)
-        self.ask(space, 'other')
+        self.ask(space, 'other', requestID='again')
         self.wait_reason(space, 'Approved', 'ApprovalRequired', 'other')
         self.node.behave(space, hold={'swap'})
         self.approve(space)

@@ -14,8 +14,9 @@ declare -A GROUPS_KNOWN=(
   [kills]="test_kills"
   [faults]="test_ledger test_records test_apiserver"
   [leaders]="test_leaders"
+  [inplace]="test_in_place test_in_place_faults"
 )
-ORDER=(leaders kills faults story) # the longest first
+ORDER=(leaders inplace kills faults story) # the longest first
 BASE=$REPRISE_RUN/integration
 KEEP=0
 if [ "${1:-}" = --keep ]; then KEEP=1 && shift; fi

@@ -51,6 +51,23 @@ extension RestoreRunBehavior {
         }
     }
 
+    /// What became of the claim whose data was planned to be replaced, if it is not there as it was: no pod gets a volume
+    /// that is on its way out, and another one of its name is empty.
+    static func lostClaim(_ snapshot: RestoreRunSnapshot, _ planned: InPlaceRecord) -> PlanFinding? {
+        func lost(_ reason: String, _ words: String) -> PlanFinding {
+            PlanFinding(reason: reason, message: "claim \(planned.claim) \(words) while the run was under way")
+        }
+        switch snapshot.claim {
+        case .unknown, .absent(confirmed: false): return nil
+        case .absent(confirmed: true): return lost("TargetDeleted", "was deleted")
+        case .present(let claim):
+            if let uid = snapshot.record.claimUID, claim.metadata.uid != uid {
+                return lost("TargetReplaced", "was deleted and made again by someone else")
+            }
+            return claim.metadata.isDeleting ? lost("TargetDeleted", "is being deleted") : nil
+        }
+    }
+
     /// What the plan rests on may have changed while the run waited.
     private static func outdated(_ snapshot: RestoreRunSnapshot, _ workload: ServiceWorkload) -> PlanFinding? {
         func finding(_ what: String) -> PlanFinding {
@@ -69,6 +86,8 @@ extension RestoreRunBehavior {
         case .absent(confirmed: true): return finding("claim \(planned?.claim ?? "") was deleted")
         case .present(let claim) where claim.metadata.uid != snapshot.record.claimUID:
             return finding("claim \(claim.metadata.name) was deleted and made again")
+        case .present(let claim) where claim.metadata.isDeleting:
+            return finding("somebody has deleted claim \(claim.metadata.name), and it is on its way out,")
         case .present, .absent, .unknown: return nil
         }
     }

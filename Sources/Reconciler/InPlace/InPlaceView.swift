@@ -93,6 +93,9 @@ extension RestoreRunBehavior {
             view.holder = confirming(RestoreRun.self, space, lock.runName, &reader)
         }
         let isUnderWay = snapshot.state == .running || snapshot.record.ending != nil
+        if RestoreRunBehavior.mustKnowSpace(snapshot) {
+            view.space = reader.confirmed(Namespace.self, "", space)
+        }
         if isUnderWay, let planned {
             observeWork(planned, &view, &snapshot, &reader)
         } else if let request = read.request {

@@ -22,11 +22,11 @@ struct InPlaceWay: Way {
 
     func evidence(of step: Step) -> Evidence {
         switch step.name {
-        case .stop: withTarget(stopped)
-        case .permit: withTarget { _ in permitted }
-        case .replace: withTarget(replaced)
+        case .stop: withVolume(stopped)
+        case .permit: withVolume { _ in permitted }
+        case .replace: withVolume(replaced)
         case .revoke: revoked
-        case .start: withTarget { $0.replicas == originalReplicas ? .done(warning: nil) : .none }
+        case .start: withVolume { $0.replicas == originalReplicas ? .done(warning: nil) : .none }
         case .serve: withTarget { _ in serving }
         case .unlock: unlocked
         default: .looking
@@ -38,6 +38,12 @@ struct InPlaceWay: Way {
         case .looking: .looking
         case .lost(let finding): .failed(finding)
         case .found(let workload): judge(workload)
+        }
+    }
+
+    private func withVolume(_ judge: (ServiceWorkload) -> Evidence) -> Evidence {
+        withTarget { workload in
+            RestoreRunBehavior.lostClaim(snapshot, planned).map { .failed($0) } ?? judge(workload)
         }
     }
 

@@ -99,6 +99,25 @@ struct InPlaceLossTests {
         #expect(cancelled.workload?.replicas == 1)
     }
 
+    @Test("Job and permit may be the first to go with the namespace; a permit that goes by itself is something else")
+    func permitLeaves() {
+        func world(isLeaving: Bool) -> InPlaceWorld {
+            var world = Self.replacing()
+            var space = Namespace(metadata: ObjectMeta(name: "staging", uid: "space-1"))
+            if isLeaving { space.metadata.deletionTimestamp = world.now }
+            world.reader.add(space)
+            for (ref, object) in world.reader.objects where object is Job || ref.name.contains("permit") {
+                world.reader.objects[ref] = nil
+            }
+            world.settle()
+            return world
+        }
+        let left = world(isLeaving: true)
+        #expect((left.state, left.reason) == (.interrupted, "NamespaceDeleted"))
+        let lost = world(isLeaving: false)
+        #expect((lost.state, lost.reason) == (.failed, "PermitLost"))
+    }
+
     @Test("a service that never comes back is waited for, and then the run says where its data is")
     func neverBack() {
         var world = Self.replacing()

@@ -128,6 +128,9 @@ extension RestoreRunBehavior {
         if snapshot.isDone(.permit), !snapshot.isDone(.replace) {
             let job = JobObservation.observe(.replace, of: scope, through: &reader)
             snapshot.jobs[.replace] = job
+            if view.permits[.replace]?.isConfirmedAbsent == true {
+                view.space = reader.confirmed(Namespace.self, "", space)
+            }
             if job.made != nil { followLog(of: scope.job(.replace, job.ordinal), &snapshot, &reader) }
         }
     }

@@ -81,7 +81,7 @@ struct InPlaceWay: Way {
         if case .absent = snapshot.jobs[.replace]?.state {
             if let wait = goneFirst { return wait }
             guard permitted == .done(warning: nil) else {
-                return permitted == .none ? .failed(lostPermit) : permitted
+                return permitted == .none ? lostPermit : permitted
             }
         }
         return RestoreRunBehavior.ofJob(.replace, snapshot) { facts in
@@ -94,10 +94,16 @@ struct InPlaceWay: Way {
         }
     }
 
-    private var lostPermit: PlanFinding {
-        PlanFinding(
-            reason: "PermitLost",
-            message: "ConfigMap \(scope.permit(.replace)), without which no Job may start, was deleted")
+    /// With its namespace everything of a run goes, in any order.
+    private var lostPermit: Evidence {
+        if view.space.isUnknown { return .looking }
+        guard let space = view.space.value, !space.metadata.isDeleting else {
+            return .failed(RestoreRunBehavior.namespaceDeleted)
+        }
+        return .failed(
+            PlanFinding(
+                reason: "PermitLost",
+                message: "ConfigMap \(scope.permit(.replace)), without which no Job may start, was deleted"))
     }
 
     private var revoked: Evidence {

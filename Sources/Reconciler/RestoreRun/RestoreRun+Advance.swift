@@ -205,7 +205,7 @@ extension RestoreRunBehavior {
     static func seconds(_ text: String?) -> Int64? { text.flatMap { Durations.seconds($0) } }
 
     private static func endState(_ finding: PlanFinding) -> RunState {
-        ["TargetDeleted", "TargetReplaced"].contains(finding.reason) ? .interrupted : .failed
+        ["TargetDeleted", "TargetReplaced", namespaceDeleted.reason].contains(finding.reason) ? .interrupted : .failed
     }
 
     /// Every step is done.

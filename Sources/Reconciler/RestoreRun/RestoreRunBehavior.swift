@@ -76,8 +76,7 @@ package enum RestoreRunBehavior: Behavior {
         }
         if mustKnowSpace(snapshot), snapshot.inPlace?.space.value?.metadata.isDeleting ?? true {
             return Ending(
-                state: .interrupted, reason: "NamespaceDeleted",
-                message: "the namespace was deleted while the run was under way")
+                state: .interrupted, reason: namespaceDeleted.reason, message: namespaceDeleted.message)
         }
         if snapshot.run.metadata.isDeleting {
             return Ending(state: .cancelled, reason: "Deleted", message: "cancelled, because the run was deleted")
@@ -92,6 +91,9 @@ package enum RestoreRunBehavior: Behavior {
         }
         return nil
     }
+
+    static let namespaceDeleted = PlanFinding(
+        reason: "NamespaceDeleted", message: "the namespace was deleted while the run was under way")
 
     /// Whoever deletes the namespace of a run in place deletes the run with it, and means another thing than a cancel.
     static func mustKnowSpace(_ snapshot: RestoreRunSnapshot) -> Bool {

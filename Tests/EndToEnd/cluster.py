@@ -160,6 +160,9 @@ class Store:
     def copy(self, key, to):
         self.client.copy_object(Bucket=s3_list.BUCKET, Key=to, CopySource={"Bucket": s3_list.BUCKET, "Key": key})
 
+    def delete(self, key):
+        self.client.delete_object(Bucket=s3_list.BUCKET, Key=key)
+
     def put(self, key, body=b"x"):
         self.client.put_object(Bucket=s3_list.BUCKET, Key=key, Body=body)
 

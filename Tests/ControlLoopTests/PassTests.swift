@@ -146,6 +146,24 @@ import Testing
         world.kill(one)
     }
 
+    @Test func whatFailedAndThenWentThroughUnheardKeepsNobodyFromWakingInTime() {
+        let moment = world.time.now.adding(seconds: 90)
+        widget("w", ["secret": "s", "wakeAt": .string(moment.rfc3339)])
+        nonisolated(unsafe) var isFirst = true
+        server.fault = { _, request in
+            guard isFirst, request.hasPrefix("POST /api/v1/namespaces/a/secrets") else { return nil }
+            isFirst = false
+            return .refuse(500, "InternalError")
+        }
+        let one = world.start("one", WidgetBehavior.set)
+        world.pass(89_000)
+        #expect(server.count("POST /api/v1/namespaces/a/secrets") == 2)
+        #expect(server.status(of: "w", "phase") == "Working")
+        world.pass(1_100)
+        #expect(server.status(of: "w", "phase") == "Done")
+        world.kill(one)
+    }
+
     @Test func ledgerIsAskedAgainWhileItIsReadAndAway() {
         world.ledger.setAway(true)
         widget("w", ["isRecorded": true])

@@ -22,6 +22,8 @@ struct Widget: CustomResource {
         var wakeAt: Timestamp?
         /// Record a row.
         var isRecorded: Bool?
+        /// Name of a Secret to make: nobody ever reads it, so nobody hears that it was made.
+        var secret: String?
         /// Follow the log of that pod's container `postgres`.
         var follows: String?
         /// How often that container has been restarted.
@@ -119,6 +121,10 @@ enum WidgetBehavior: Behavior {
             case .present(.unavailable(let message)): status.row = message
             case .present(.run(let row)): status.row = row.status
             }
+        }
+        if let name = widget.spec?.secret {
+            let metadata = ManifestMeta(name: name, namespace: widget.metadata.namespace ?? "")
+            decision.effects.append(.makeSecret(SecretRecipe(metadata: metadata, username: "w")))
         }
         if let moment = widget.spec?.wakeAt {
             if now < moment { decision.wake = .at(moment) } else { status.phase = "Done" }

@@ -21,6 +21,8 @@ import Testing
         "what a pod is to get as it is comes out of the kubelet's expansion as it was",
         arguments: [
             "plain", "a $x and ${y}", "$$", "do $$ begin end $$", "cost: 5$", "$(hostname)", "$$(POD)", "x$(a)$b$$c$$$",
+            "",
+            "$", "größe: $(x)",
         ])
     func expansion(_ text: String) {
         let escaped = Expansion.escaped(text)

@@ -47,7 +47,6 @@ struct Crew {
                 print(line)
             }
         }
-        let campaign = try Worker.campaign(options)
         var usage = rusage()
         getrusage(RUSAGE_CHILDREN.rawValue, &usage)
         let seconds = Double(usage.ru_utime.tv_sec) + Double(usage.ru_utime.tv_usec) / 1e6
@@ -55,7 +54,7 @@ struct Crew {
         print(
             "\(Int(Date().timeIntervalSince(began))) s with \(options.processes) processes; \(Int(seconds)) s of "
                 + "processor time, \(Int(each.rounded())) ms for each schedule")
-        return Report(coverage, campaign, options).tell() && isGood
+        return Report(coverage, options).tell() && isGood
     }
 
     /// Where a worker tells the others what it has tried.
@@ -80,12 +79,10 @@ struct Crew {
 /// What a campaign has tried, for people.
 struct Report {
     private let coverage: Coverage
-    private let campaign: Campaign
     private let options: Options
 
-    init(_ coverage: Coverage, _ campaign: Campaign, _ options: Options) {
+    init(_ coverage: Coverage, _ options: Options) {
         self.coverage = coverage
-        self.campaign = campaign
         self.options = options
     }
 
@@ -102,8 +99,9 @@ struct Report {
                 + "\(coverage.traces.count) distinct traces, \(coverage.faults) faults, \(share) % with three runs on "
                 + "two services, at most \(coverage.slowest) ms from the last fault to the goal")
         guard let times = options.perCell else { return true }
-        let missing = coverage.missing(campaign.cells, atLeast: times)
-        print("\(campaign.cells.count) cells, \(campaign.cells.count - missing.count) tried \(times) times or more")
+        let missing = coverage.missing(atLeast: times)
+        let cells = coverage.reachable.count
+        print("\(cells) cells, \(cells - missing.count) tried \(times) times or more")
         for (cell, count) in missing.prefix(20) {
             let asked = coverage.asked[cell] ?? 0
             print("TOO FEW: \(cell.call) at \(cell.step), \(cell.trouble.rawValue): \(count), asked for \(asked) times")

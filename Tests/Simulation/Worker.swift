@@ -26,7 +26,7 @@ struct Worker {
     /// - Returns: Whether all held.
     func work() throws -> Bool {
         let (number, of) = options.worker ?? (0, 1)
-        var coverage = Coverage()
+        var coverage = Coverage(of: campaign.cells)
         var failed = 0
         for words in campaign.violations where number == 0 {
             failed += 1
@@ -63,7 +63,7 @@ struct Worker {
             for line in coverage.lines { print(line) }
             return failed == 0
         }
-        return Report(coverage, campaign, options).tell() && failed == 0
+        return Report(coverage, options).tell() && failed == 0
     }
 
     /// Tells the other workers what was tried here, and waits for what they have tried.
@@ -109,7 +109,7 @@ struct Worker {
         var all = others
         all.add(coverage)
         let byChance = campaign.cellsByChance
-        let short = all.missing(campaign.cells, atLeast: times).map(\.cell)
+        let short = all.missing(atLeast: times).map(\.cell)
         let sorted = short.filter(byChance.contains) + short.filter { !byChance.contains($0) }
         let own = sorted.enumerated().filter { $0.offset % of == number }
         // The others' are left to them.

@@ -79,6 +79,7 @@ package final class ModelLedgerStore: Sendable {
         var lastID: Int64 = 0
         var isDown = false
         var auditFails = false
+        var losesNextAnswer = false
     }
 
     private let state = Mutex(State())
@@ -90,6 +91,9 @@ package final class ModelLedgerStore: Sendable {
 
     /// While down, every call fails with `unavailable` and changes nothing.
     package func setDown(_ isDown: Bool) { state.withLock { $0.isDown = isDown } }
+
+    /// The next record is committed, and nobody hears of it.
+    package func loseNextAnswer() { state.withLock { $0.losesNextAnswer = true } }
 
     /// While failing, audit rows are not written; they follow with the first record after.
     package func setAuditFailing(_ fails: Bool) { state.withLock { $0.auditFails = fails } }
@@ -115,7 +119,7 @@ package final class ModelLedgerStore: Sendable {
 
     func record(_ entry: LedgerEntry, cluster: String, epoch: Int64) throws -> LedgerRow {
         let key = Key(cluster: cluster, run: entry.runUID)
-        let (row, commit) = try state.withLock { state in
+        let (row, commit, isLost) = try state.withLock { state in
             try Self.requireUp(state)
             let before = state.runs[key]
             let after = try Self.outcome(entry, over: before, key: key, epoch: epoch, state: state)
@@ -123,12 +127,15 @@ package final class ModelLedgerStore: Sendable {
             state.runs[key] = after
             Self.addAudit(entry.audit.map { (key, $0) }, &state)
             let isChange = before != after
+            let isLost = state.losesNextAnswer
+            state.losesNextAnswer = false
             return (
                 Self.row(after, key, state),
-                isChange ? Commit(key: key, before: before, after: after) : nil
+                isChange ? Commit(key: key, before: before, after: after) : nil, isLost
             )
         }
         if let commit { observer?(commit) }
+        if isLost { throw LedgerError(.unavailable, "the connection was lost at COMMIT") }
         return row
     }
 

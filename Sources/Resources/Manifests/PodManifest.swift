@@ -138,7 +138,14 @@ package struct ContainerManifest: Encodable, Equatable, Sendable {
 package enum Expansion {
     /// Text that comes out of that as it is here.
     package static func escaped(_ text: String) -> String {
-        text.contains("$$") || text.contains("$(") ? text.replacing("$", with: "$$") : text
+        // By bytes, as the kubelet reads it: this is asked of every value and program in every pass.
+        let isSpecial = zip(text.utf8, text.utf8.dropFirst()).contains { $0 == 0x24 && ($1 == 0x24 || $1 == 0x28) }
+        guard isSpecial else { return text }
+        let bytes = text.utf8.reduce(into: [UInt8]()) { bytes, byte in
+            bytes.append(byte)
+            if byte == 0x24 { bytes.append(byte) }
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// A shell program as a container's command.

@@ -12,12 +12,15 @@ package struct Coverage: Sendable {
     package private(set) var cells: [Cell: Int] = [:]
     /// How often each cell was asked for, whether or not it came about.
     package private(set) var asked: [Cell: Int] = [:]
+    /// Every cell that a story can come to.
+    package private(set) var reachable: Set<Cell> = []
     package private(set) var moments: [String: Int] = [:]
     package private(set) var stories: [String: Int] = [:]
     /// The longest way from the last fault to the goal, in milliseconds.
     package private(set) var slowest: Int64 = 0
 
-    package init() {}
+    /// - Parameter reachable: Every cell that a story can come to.
+    package init(of reachable: [Cell] = []) { self.reachable = Set(reachable) }
 
     package mutating func add(_ verdict: Verdict, of scenario: Scenario) {
         for fault in verdict.taken {
@@ -51,6 +54,7 @@ package struct Coverage: Sendable {
         traces.formUnion(other.traces)
         cells.merge(other.cells, uniquingKeysWith: +)
         asked.merge(other.asked, uniquingKeysWith: +)
+        reachable.formUnion(other.reachable)
         moments.merge(other.moments, uniquingKeysWith: +)
         stories.merge(other.stories, uniquingKeysWith: +)
         slowest = max(slowest, other.slowest)
@@ -66,6 +70,9 @@ package struct Coverage: Sendable {
             lines += counts.sorted { $0.key < $1.key }.map { cell, count in
                 "\(word) \(count) \(cell.call.verb) \(cell.call.what) \(cell.step) \(cell.trouble.rawValue)"
             }
+        }
+        lines += reachable.sorted().map { cell in
+            "reachable 0 \(cell.call.verb) \(cell.call.what) \(cell.step) \(cell.trouble.rawValue)"
         }
         lines += moments.sorted { $0.key < $1.key }.map { "moment \($0.value) \($0.key)" }
         lines += stories.sorted { $0.key < $1.key }.map { "story \($0.value) \($0.key)" }
@@ -86,10 +93,14 @@ package struct Coverage: Sendable {
             faults += numbers[3]
             slowest = max(slowest, Int64(numbers[4]))
         case "trace" where parts.count == 2: if let trace = UInt64(parts[1]) { traces.insert(trace) }
-        case "cell" where parts.count == 6, "asked" where parts.count == 6:
+        case "cell" where parts.count == 6, "asked" where parts.count == 6, "reachable" where parts.count == 6:
             guard let count = Int(parts[1]), let trouble = CallTrouble(rawValue: parts[5]) else { return false }
             let cell = Cell(call: CallName(parts[2], parts[3]), step: parts[4], trouble: trouble)
-            if parts[0] == "cell" { cells[cell, default: 0] += count } else { asked[cell, default: 0] += count }
+            switch parts[0] {
+            case "cell": cells[cell, default: 0] += count
+            case "asked": asked[cell, default: 0] += count
+            default: reachable.insert(cell)
+            }
         case "moment", "story":
             let rest = line.split(separator: " ", maxSplits: 2).map(String.init)
             guard rest.count == 3, let count = Int(rest[1]) else { return false }
@@ -106,8 +117,8 @@ package struct Coverage: Sendable {
     // MARK: For people
 
     /// Cells that were tried less often than that.
-    package func missing(_ wanted: [Cell], atLeast times: Int) -> [(cell: Cell, count: Int)] {
-        wanted.map { (cell: $0, count: cells[$0] ?? 0) }.filter { $0.count < times }
+    package func missing(atLeast times: Int) -> [(cell: Cell, count: Int)] {
+        reachable.sorted().map { (cell: $0, count: cells[$0] ?? 0) }.filter { $0.count < times }
     }
 
     /// The table of what was tried: a line for each call and step, a column for each trouble.

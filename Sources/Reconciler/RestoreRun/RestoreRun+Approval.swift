@@ -27,7 +27,9 @@ extension RestoreRunBehavior {
         case .absent: services = []
         case .present(let found): services = found
         }
-        return services.filter { $0.spec?.protection?.approval?.contains(mode) ?? false }.map(\.metadata.name)
+        let asking = services.filter { $0.spec?.protection?.approval?.contains(mode) ?? false }
+        // One is enough to ask; the status has room for so many.
+        return asking.prefix(16).map(\.metadata.name)
     }
 
     static func approvalWarning(_ names: [String]) -> [PlanFinding] {

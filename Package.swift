@@ -60,7 +60,7 @@ let package = Package(
 
         // The loop: knows no domain.
         module("ControlLoop", ["Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams"]),
-        module("Wiring", ["ControlLoop", "Reconciler", "Resources"]),
+        module("Wiring", ["ControlLoop", "KubeClient", "Reconciler", "Resources", "Seams"]),
 
         program(
             "controller",
@@ -125,6 +125,7 @@ let package = Package(
             "SimulationTests",
             [
                 "ControlLoop", "Frames", "JSON", "KubeClient", "Reconciler", "Resources", "Seams", "TestSupport",
+                "Wiring",
             ], exclude: ["Regressions"]),
         tests("CurlTests", ["Curl", "Resources", "Seams"], exclude: ["Fixtures"]),
     ],

@@ -10,12 +10,13 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 declare -A GROUPS_KNOWN=(
-  [story]="test_clone test_backups test_refusals test_endings"
+  [story]="test_clone test_rights test_backups test_refusals test_endings"
   [kills]="test_kills"
-  [faults]="test_ledger test_apiserver"
+  [faults]="test_ledger test_records test_apiserver"
   [leaders]="test_leaders"
+  [inplace]="test_in_place test_in_place_faults"
 )
-ORDER=(leaders kills faults story) # the longest first
+ORDER=(leaders inplace kills faults story) # the longest first
 BASE=$REPRISE_RUN/integration
 KEEP=0
 if [ "${1:-}" = --keep ]; then KEEP=1 && shift; fi

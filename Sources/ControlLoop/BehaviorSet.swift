@@ -62,11 +62,16 @@ package struct BoundBehavior: Sendable {
 package struct BehaviorSet: Sendable {
     let behaviors: [BoundBehavior]
     let watched: [WatchedKind]
+    let recorded: RecordedKind?
 
     /// - Parameters:
     ///   - behaviors: At most one for each kind.
     ///   - watched: Each kind once. The kinds of the behaviours themselves may be left out: they are watched whole.
-    package init(_ behaviors: [BoundBehavior], watching watched: [WatchedKind]) {
+    ///   - recorded: The watched kind whose objects have rows in the ledger, if there is one.
+    package init(
+        _ behaviors: [BoundBehavior], watching watched: [WatchedKind], recorded: RecordedKind? = nil
+    ) {
+        self.recorded = recorded
         let missing = behaviors.filter { behavior in !watched.contains { $0.kind.typeID == behavior.kind.typeID } }
         self.behaviors = behaviors
         self.watched = missing.map { WatchedKind(kind: $0.kind, selector: nil, namespace: nil) } + watched

@@ -37,6 +37,7 @@ package import Seams
 //           followForever         logs of running containers and single objects, a child for each
 //           timersForever         delayed wakes, backoffs
 //           announceForever       Events
+//           endLostRunsForever    ledger rows whose objects went without an end
 //       Leadership.release        only after a stop signal, and only when all of the above has ended
 //
 // Time, randomness, network, ledger and journal come from `Surroundings` alone. Each send asks the `Hold` first.
@@ -152,20 +153,22 @@ extension Loop {
                 )
             }
             for behavior in behaviors.behaviors { memory.kinds.bind(behavior) }
+            memory.recorded = behaviors.recorded.flatMap { memory.kinds.number(of: $0.kind.typeID) }
             return scopes
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (kind, scope) in scopes {
                 group.addTask { try await kind.follow(in: self, scope) }
             }
-            group.addTask { try await self.workWhenSynced() }
+            let recorded = behaviors.recorded
+            group.addTask { try await self.workWhenSynced(recorded) }
             // None of them ends by itself: the first error ends them all.
             while try await group.next() != nil {}
         }
     }
 
     /// Nothing is decided before everything has been seen once.
-    private func workWhenSynced() async throws {
+    private func workWhenSynced(_ recorded: RecordedKind?) async throws {
         while true {
             let seen = syncBell.count
             if update({ $0.isSynced }) { break }
@@ -179,6 +182,7 @@ extension Loop {
             group.addTask { try await self.followForever() }
             group.addTask { try await self.timersForever() }
             group.addTask { try await self.announceForever() }
+            if let recorded { group.addTask { try await self.endLostRunsForever(recorded) } }
             while try await group.next() != nil {}
         }
     }

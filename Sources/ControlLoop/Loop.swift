@@ -24,6 +24,8 @@ final class Loop: Sendable {
     let timerBell = Bell()
     /// Rung once, when every kind has been listed.
     let syncBell = Bell()
+    /// Rung when an object is gone whose kind has rows in the ledger.
+    let goneBell = Bell()
     /// What decisions take for now.
     let clock: SteadyClock
     private let memory = Mutex(Memory())
@@ -57,6 +59,7 @@ final class Loop: Sendable {
         if rings.notices > 0 { noticeBell.ring() }
         if rings.timers { timerBell.ring() }
         if rings.synced { syncBell.ring() }
+        if rings.gone { goneBell.ring() }
         return value
     }
 

@@ -78,6 +78,8 @@ enum LoopEvents {
     static let followFailed = "follow failed"
     /// Warning. Fields: reason, message.
     static let ledgerUnavailable = "ledger unavailable"
+    /// Warning. Fields: object, uid. Its object is gone and its row had not ended; the row says interrupted now.
+    static let runLost = "run lost"
     /// Warning. Fields: object, reason, message. An Event could not be posted, and is not tried again.
     static let noticeFailed = "notice failed"
     /// Warning. Fields: object. Too many Events wait; this one is dropped.

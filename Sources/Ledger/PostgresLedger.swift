@@ -92,9 +92,35 @@ package final class PostgresLedger: RunLedger {
         let cluster = clusterUID
         do {
             return try await connection.transaction(.readOnly) { transaction in
-                let found = try RunWrite.read(cluster, uid, transaction)
-                guard let row = found?.row else { return nil }
+                guard let found = try RunWrite.read(cluster, uid, transaction) else { return nil }
+                let row = try found.whole(cluster, uid, transaction)
                 return row.with(auditHead: try AuditWriter.head(cluster, uid, transaction))
+            }
+        } catch {
+            throw LedgerError(mapping: error)
+        }
+    }
+
+    /// As `RunLedger.unfinished`.
+    /// - Throws: `LedgerError`.
+    package func unfinished(beyond id: Int64) async throws -> [UnfinishedRun] {
+        let cluster = clusterUID
+        do {
+            return try await connection.transaction(.readOnly) { transaction in
+                try UnfinishedRuns.read(cluster, beyond: id, transaction)
+            }
+        } catch {
+            throw LedgerError(mapping: error)
+        }
+    }
+
+    /// As `RunLedger.presumeInterrupted`.
+    /// - Throws: `LedgerError`.
+    package func presumeInterrupted(uid: String, at moment: Timestamp, epoch: Int64) async throws {
+        let cluster = clusterUID
+        do {
+            try await connection.transaction(.readWrite) { transaction in
+                try UnfinishedRuns.presumeInterrupted(cluster, uid, at: moment, epoch, transaction)
             }
         } catch {
             throw LedgerError(mapping: error)

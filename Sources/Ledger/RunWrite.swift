@@ -22,6 +22,8 @@ struct RunWrite: Sendable {
     struct Found {
         var row: LedgerRow
         var epoch: Int64
+        /// What was asked for, if it destroys something and has not ended.
+        private var openRequest: String?
 
         init(_ cells: PostgresRow) throws(PostgresError) {
             row = LedgerRow(
@@ -33,17 +35,48 @@ struct RunWrite: Sendable {
             row.bytesRestored = try cells.optional("bytes_restored")
             row.inferred = try cells.value("inferred")
             epoch = try cells.value("epoch")
+            openRequest = try cells.optional("open_request")
+        }
+
+        /// The row, with the completed run of any cluster that it repeats: of a request left in Git, say.
+        ///
+        /// `spec_digest` covers the whole spec, `confirm` and `requestID` in it.
+        func whole(
+            _ cluster: String, _ uid: String, _ transaction: PostgresTransaction
+        ) throws(PostgresError) -> LedgerRow {
+            guard let openRequest else { return row }
+            let rows = try transaction.query(
+                """
+                SELECT id, namespace, name, run_uid, cluster_uid <> \(cluster) AS elsewhere,
+                    (extract(epoch FROM finished_at) * 1000000)::bigint AS finished
+                FROM reprise.restore_runs
+                WHERE spec_digest = \(openRequest) AND status = 'completed' AND destructive
+                    AND NOT (cluster_uid = \(cluster) AND run_uid = \(RunColumns.storable(uid)))
+                ORDER BY finished_at DESC NULLS LAST, id DESC LIMIT 1
+                """)
+            guard let first = rows.first else { return row }
+            let finished: Int64? = try first.optional("finished")
+            var whole = row
+            whole.repeats = AppliedRun(
+                id: try first.value("id"), namespace: try first.value("namespace"), name: try first.value("name"),
+                runUID: try first.value("run_uid"), isElsewhere: try first.value("elsewhere"),
+                finishedAt: finished.map { Timestamp(microseconds: $0) })
+            return whole
         }
     }
 
     /// Writes the row, if that is due.
     /// - Throws: `LedgerError` (`fenced`, `terminalRow`) or `PostgresError`.
     func perform(_ transaction: PostgresTransaction) throws -> LedgerRow {
+        try write(transaction).whole(cluster, entry.runUID, transaction)
+    }
+
+    private func write(_ transaction: PostgresTransaction) throws -> Found {
         if let found = try Self.read(cluster, entry.runUID, transaction, lock: true) {
             return try change(found, transaction)
         }
         if let inserted = try transaction.query(PostgresStatement(Self.insert, values: values)).first {
-            return try Found(inserted).row
+            return try Found(inserted)
         }
         // Someone else inserted it in between.
         guard let found = try Self.read(cluster, entry.runUID, transaction, lock: true) else {
@@ -52,7 +85,7 @@ struct RunWrite: Sendable {
         return try change(found, transaction)
     }
 
-    private func change(_ found: Found, _ transaction: PostgresTransaction) throws -> LedgerRow {
+    private func change(_ found: Found, _ transaction: PostgresTransaction) throws -> Found {
         guard found.epoch <= epoch else {
             throw LedgerError(.fenced, "a leader of epoch \(found.epoch) has written this run, this is \(epoch)")
         }
@@ -64,13 +97,13 @@ struct RunWrite: Sendable {
                 else {
                     throw LedgerError(.terminalRow, "the run is \(row.status) in the ledger, not \(entry.status)")
                 }
-                return row
+                return found
             }
         } else if Self.rank(entry.status) < Self.rank(row.status) {
-            return row
+            return found
         }
         if let updated = try transaction.query(PostgresStatement(Self.update, values: values)).first {
-            return try Found(updated).row
+            return try Found(updated)
         }
         if found.epoch < epoch {
             _ = try transaction.query(
@@ -79,7 +112,7 @@ struct RunWrite: Sendable {
                 WHERE cluster_uid = \(cluster) AND run_uid = \(RunColumns.storable(entry.runUID))
                 """)
         }
-        return row
+        return found
     }
 
     /// Who holds what this entry wanted, as `namespace/name`.
@@ -128,7 +161,8 @@ struct RunWrite: Sendable {
 
     private static let answer =
         "r.id, r.status, r.phase, r.failed_phase, r.attempt, r.plan_hash, r.error_message, r.bytes_restored, "
-        + "r.inferred, r.epoch"
+        + "r.inferred, r.epoch, "
+        + "CASE WHEN r.destructive AND r.status IN ('pending', 'running') THEN r.spec_digest END AS open_request"
 
     private static let parameters = RunColumns.all.enumerated().map { "$\($0.offset + 3)::\($0.element.type)" }
 

@@ -76,6 +76,13 @@ package protocol RunLedger: Sendable {
     /// - Returns: `nil` when there is no such row.
     /// - Throws: `LedgerError`.
     func run(uid: String) async throws -> LedgerRow?
+    /// The runs of this cluster whose rows have not ended, by `id`: those beyond one, at most `UnfinishedRun.page`.
+    /// - Throws: `LedgerError`.
+    func unfinished(beyond id: Int64) async throws -> [UnfinishedRun]
+    /// Ends the row of a run whose object is gone, as interrupted and inferred: the real outcome may still replace it.
+    /// Does nothing to a row that has ended, or is not there.
+    /// - Throws: `LedgerError`.
+    func presumeInterrupted(uid: String, at moment: Timestamp, epoch: Int64) async throws
 }
 
 package struct LedgerError: Error, Equatable, Sendable {

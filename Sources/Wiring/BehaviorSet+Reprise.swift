@@ -20,6 +20,9 @@ extension BehaviorSet {
                 .children(StatefulSet.self),
                 .children(PersistentVolumeClaim.self), .children(Pod.self), .children(Job.self),
                 .children(Service.self), .children(ConfigMap.self, in: namespace),
-            ])
+            ],
+            recorded: RecordedKind(RestoreRun.self) { run in
+                Ref(ConfigMap.resourceKind, namespace, spoolName(runUID: run.runUID))
+            })
     }
 }

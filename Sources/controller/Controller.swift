@@ -17,16 +17,23 @@ enum Controller {
         let journal: LogJournal
         do {
             let arguments = Array(CommandLine.arguments.dropFirst())
+            let environment = ProcessInfo.processInfo.environment
             if arguments.contains("--help") || arguments.contains("-h") {
-                print(Options.usage)
+                print(arguments.first == "ledger" ? LedgerCommand.usage : Options.usage)
                 exit(0)
             }
-            let options = try Options.read(arguments, ProcessInfo.processInfo.environment)
+            if arguments.first == "ledger" {
+                let command = try LedgerCommand.read(Array(arguments.dropFirst()), environment)
+                let isWhole = try await rebuild(command)
+                fflush(nil)
+                leave(isWhole ? 0 : 1)
+            }
+            let options = try Options.read(arguments, environment)
             journal = LogJournal(isVerbose: options.isVerbose)
             try await run(options, journal)
             leave(0)
         } catch let error as Options.UsageError {
-            fail("\(error.message)\n\(Options.usage)", status: 2)
+            fail("\(error.message)\n\(error.usage)", status: 2)
         } catch let error as ProbeServer.ListenError {
             fail(error.message, status: 2)
         } catch let error as ClusterAccessError {
@@ -39,12 +46,8 @@ enum Controller {
     }
 
     private static func run(_ options: Options, _ journal: LogJournal) async throws {
-        let loop = try EventLoop()
-        let time = SystemTimekeeper(loop)
-        let access = try ClusterAccess.find(
-            kubeconfig: options.kubeconfig, environment: ProcessInfo.processInfo.environment, readFile: readFile)
-        let exchange = try exchange(access, loop, time)
-        let namespace = options.namespace ?? access.namespace
+        let (loop, time, exchange, own) = try reach(options.kubeconfig)
+        let namespace = options.namespace ?? own
         let stop = StopSignal()
         let signals = Signals { stop.stop() }
         defer { signals.end() }
@@ -72,6 +75,22 @@ enum Controller {
         }.value
     }
 
+    /// What it takes to speak with the API server, and the namespace that is one's own there.
+    static func reach(
+        _ kubeconfig: String?
+    ) throws -> (EventLoop, SystemTimekeeper, any Exchange, namespace: String) {
+        let loop = try EventLoop()
+        let time = SystemTimekeeper(loop)
+        let access = try ClusterAccess.find(
+            kubeconfig: kubeconfig, environment: ProcessInfo.processInfo.environment, readFile: readFile)
+        return (loop, time, try exchange(access, loop, time), access.namespace)
+    }
+
+    /// The cluster's name for the ledger: the UID of kube-system. `nil` when there is no such namespace.
+    static func clusterUID(_ client: APIClient) async throws -> String? {
+        try await client.get(Namespace.self, "", "kube-system")?.metadata.uid
+    }
+
     private static func exchange(
         _ access: ClusterAccess, _ loop: EventLoop, _ time: SystemTimekeeper
     ) throws -> any Exchange {
@@ -84,14 +103,13 @@ enum Controller {
             readFile: { try readFile($0) })
     }
 
-    /// The cluster's name for the ledger: the UID of kube-system. `nil` when a signal came first.
+    /// As the other, once the API server answers. `nil` when a signal came first.
     private static func clusterUID(
         _ client: APIClient, _ time: SystemTimekeeper, _ journal: LogJournal, _ stop: StopSignal
     ) async throws -> String? {
         while !stop.isStopped {
             do {
-                let namespace = try await client.get(Namespace.self, "", "kube-system")
-                if let uid = namespace?.metadata.uid { return uid }
+                if let uid = try await clusterUID(client) { return uid }
                 journal.note(LoopEvent(.error, "namespace kube-system does not exist"))
             } catch {
                 journal.note(LoopEvent(.warning, "API server can't be asked", ["message": "\(error)"]))

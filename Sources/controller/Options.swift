@@ -20,10 +20,12 @@ struct Options: Equatable {
 
     struct UsageError: Error, Equatable {
         var message: String
+        var usage = Options.usage
     }
 
     static let usage = """
         usage: controller --agent-image IMAGE [options]
+               controller ledger rebuild [--dry-run] [--kubeconfig FILE]
           --agent-image IMAGE           image of the agent, for Jobs that look into buckets (required)
           --agent-image-pull-policy P   Always, IfNotPresent or Never
           --kubeconfig FILE             default: KUBECONFIG, the pod's service account, ~/.kube/config

@@ -119,6 +119,8 @@ final class ListLedger: RunLedger {
         var epochs: [Int64] = []
         var isAway = false
         var asked = 0
+        var unfinished: [UnfinishedRun] = []
+        var presumed: [String] = []
     }
 
     private let state = Mutex(State())
@@ -142,6 +144,26 @@ final class ListLedger: RunLedger {
             state.asked += 1
             if state.isAway { throw LedgerError(.unavailable, "away") }
             return state.rows[uid]
+        }
+    }
+
+    /// Runs whose objects the tests take away.
+    func setUnfinished(_ runs: [UnfinishedRun]) { state.withLock { $0.unfinished = runs } }
+    var presumed: [String] { state.withLock { $0.presumed } }
+
+    func unfinished(beyond id: Int64) async throws -> [UnfinishedRun] {
+        try state.withLock { state in
+            if state.isAway { throw LedgerError(.unavailable, "away") }
+            return state.unfinished.filter { $0.id > id }
+        }
+    }
+
+    func presumeInterrupted(uid: String, at moment: Timestamp, epoch: Int64) async throws {
+        try state.withLock { state in
+            if state.isAway { throw LedgerError(.unavailable, "away") }
+            state.epochs.append(epoch)
+            state.presumed.append(uid)
+            state.unfinished.removeAll { $0.runUID == uid }
         }
     }
 }

@@ -9,6 +9,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -159,6 +160,9 @@ class Store:
     def copy(self, key, to):
         self.client.copy_object(Bucket=s3_list.BUCKET, Key=to, CopySource={"Bucket": s3_list.BUCKET, "Key": key})
 
+    def delete(self, key):
+        self.client.delete_object(Bucket=s3_list.BUCKET, Key=key)
+
     def put(self, key, body=b"x"):
         self.client.put_object(Bucket=s3_list.BUCKET, Key=key, Body=body)
 
@@ -171,26 +175,38 @@ def credentials(user):
 # ---------------------------------------------------------------- controller
 
 class Controller:
-    """The controller as a process. Its log goes on over restarts."""
+    """The controller as a process, started again whenever it ends with status 1, as its Deployment would: a leader that can't
+    reach its API server for 10 s ends, and on a busy machine that happens. Its log goes on over restarts."""
     log = RUN / "log" / "controller.log"
 
     def __init__(self):
         self.process = None
         self.port = None
+        self.is_wanted = False
 
     def start(self):
         self.port = self.port or self._free_port()
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.is_wanted = True
+        self._spawn()
+        threading.Thread(target=self._supervise, daemon=True).start()
+        wait("the controller to lead", self.leads, 60)
+
+    def _supervise(self):
+        while self.process.wait() == 1 and self.is_wanted:
+            time.sleep(1)
+            self._spawn()
+
+    def _spawn(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [os.environ["REPRISE_CONTROLLER"], "--kubeconfig", str(RUN / "kubeconfig"), "--namespace", "reprise-system",
                  "--identity", "e2e", "--agent-image", "docker.io/reprise/agent:dev", "--listen", f"127.0.0.1:{self.port}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, "REPRISE_LEDGER": Ledger().conninfo})
-        wait("the controller to lead", self.leads, 60)
 
     def leads(self):
-        if self.process.poll() is not None:
+        if self.process.poll() not in (None, 1):
             tail = self.log.read_text(errors="replace").splitlines()[-5:]
             raise AssertionError(f"the controller ended with {self.process.returncode}: {tail}")
         try:
@@ -200,12 +216,14 @@ class Controller:
             return False
 
     def kill(self):
+        self.is_wanted = False
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self):
         """Seconds that an orderly end took."""
         began = time.monotonic()
+        self.is_wanted = False
         self.process.terminate()
         self.process.wait(timeout=20)
         return time.monotonic() - began

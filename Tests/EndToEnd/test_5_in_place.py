@@ -93,7 +93,8 @@ class Service:
         return f"{NAME}/{self.workload()['metadata']['uid'][:8]}"
 
     def run(self, name, target=None, **more):
-        spec = {"mode": "PointInTime" if target else "InPlace", "target": {"service": {"name": NAME}}, "confirm": self.confirm()}
+        spec = {"mode": "PointInTime" if target else "InPlace", "target": {"service": {"name": NAME}}, "confirm": self.confirm(),
+                "requestID": name}
         if "rollbackOf" not in more:
             spec["source"] = {"service": {"name": NAME}}
         if target:
@@ -257,6 +258,21 @@ class InPlace(unittest.TestCase):
             self.it.get("restoreplans", "in-place-plan")), 60)
         self.assertEqual(plan["status"]["confirm"], self.db.confirm())
         self.assertTrue(plan["status"]["destructive"])
+
+    def test_9_a_manifest_that_stays_in_git_replaces_the_data_once(self):
+        self.db.add(23)
+        wanted, uid = self.db.rows(), self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"]
+        done = self.it.get("restoreruns", "after-the-failure")
+        self.assertEqual(done["status"]["state"], "Completed")
+        kubectl("-n", SPACE, "delete", "restorerun", "after-the-failure", "--timeout=60s")
+        self.it.api.create(make.ours("RestoreRun", "after-the-failure", done["spec"]))
+        run = self.it.ended("after-the-failure")
+        self.assertNotEqual(run["metadata"]["uid"], done["metadata"]["uid"])
+        self.assertEqual(condition(run, "Finished")["reason"], "AlreadyApplied", run["status"])
+        self.assertIn(f"row {done['status']['ledgerID']} of", condition(run, "Finished")["message"])
+        self.assertEqual(self.it.ledger.audit(run["metadata"]["uid"]), ["accepted", "refused"])
+        self.assertEqual(self.db.rows(), wanted)
+        self.assertEqual(self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"], uid, "its pod was left alone")
 
 
 class Scaler(threading.Thread):

@@ -17,6 +17,7 @@ RESOURCES = {
     'RestoreRun': (REPRISE, 'restoreruns'), 'ServiceClone': (REPRISE, 'serviceclones'),
     'BackupRepository': (REPRISE, 'backuprepositories'), 'ManagedService': (REPRISE, 'managedservices'),
     'ServiceBackup': (REPRISE, 'servicebackups'), 'RestorePlan': (REPRISE, 'restoreplans'),
+    'RestoreApproval': (REPRISE, 'restoreapprovals'),
     'CustomResourceDefinition': ('/apis/apiextensions.k8s.io/v1', 'customresourcedefinitions'),
     'ClusterRole': ('/apis/rbac.authorization.k8s.io/v1', 'clusterroles'),
     'ClusterRoleBinding': ('/apis/rbac.authorization.k8s.io/v1', 'clusterrolebindings'),

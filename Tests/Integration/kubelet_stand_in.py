@@ -16,18 +16,22 @@ import threading
 import time
 import traceback
 
+import stand_in_inplace as inplace
+import stand_in_needs as needs
 import stand_in_programs as programs
 from api_client import Api, ApiError, path
 from stand_in_logs import ContainerLog, LogServer
 
 DEFAULTS = {
     # seconds
-    'start': 0.05, 'fetch': 0.15, 'replay': 0.15, 'serve': 0.15, 'job': 0.1, 'stop': 0.1,
+    'start': 0.05, 'fetch': 0.15, 'replay': 0.15, 'serve': 0.15, 'job': 0.1, 'stop': 0.1, 'swap': 0.2,
     'results': {},   # role -> fields that replace those of its result
     'spoil': {},     # role -> how its first results are broken, one word for each attempt
     'waiting': {},   # 'server' or role -> (reason, message) of a container that can't start
     'lines': {},     # stage -> what the server's container says when it begins, in place of LINES
-    'hold': set(),   # stages that do not pass: 'server', 'fetch', 'replay', 'serve', 'stop', or a Job's role
+    'hold': set(),   # stages that do not pass: 'server', 'fetch', 'replay', 'serve', 'stop', 'swap', or a Job's role
+    'first': 0,      # how many servers may start on an empty volume, as a user's own does once
+    'killed': set(), # roles whose programs end without a word when their pods are deleted, as by SIGKILL
 }
 
 # What a server's container says when it comes to a stage.
@@ -57,6 +61,7 @@ class PlayedPod:
         self.stage = 'ready' if ended else 'new'
         self.logs = {}  # by container, from its start on
         self.told = set()
+        self.program = None  # one that works on a service's volume in place
         if ended:
             self.begin_log().end()
         match = programs.JOB_NAME.match(pod['metadata'].get('labels', {}).get('reprise.dev/job', ''))
@@ -229,7 +234,7 @@ class KubeletStandIn:
         settings = self.of(played.pod['metadata']['namespace'])
         step = getattr(self, f'when_{played.stage}')
         gate = {'stopping': 'stop', 'fetching': 'fetch', 'replaying': 'replay', 'bound': played.role,
-                'serving': 'serve'}.get(played.stage)
+                'serving': 'serve', 'swapping': 'swap'}.get(played.stage)
         try:
             delay = 0.05 if gate in settings['hold'] else step(played, settings)
         except ApiError as error:
@@ -252,22 +257,31 @@ class KubeletStandIn:
 
     def when_bound(self, played, settings):
         """Everything that a kubelet waits for before it starts a container."""
-        obstacle = settings['waiting'].get(played.role) or self.missing(played)
+        obstacle = settings['waiting'].get(played.role) or needs.missing(self.api, played)
         if obstacle:
             self.report(played, 'Pending', {'waiting': {'reason': obstacle[0], 'message': obstacle[1]}},
                         restarts=5 if obstacle[0] == 'CrashLoopBackOff' else 0)
             return 0.3
-        claims = self.claims(played)
+        claims = needs.claims(self.api, played)
         if claims is None:
             return 0.1
+        running = {'running': {'startedAt': now()}}
+        if played.role in programs.ON_SERVICES_VOLUMES:
+            # It looks for servers beside it itself, and others find what it has put in their data's place.
+            played.program = inplace.Program(self.volumes, claims[0][0], played.uid, played.environment)
+            return self.work(played, running, settings)
+        if any('held' in self.volumes.content.get(claim, {}) for claim, _ in claims):
+            self.report(played, 'Running', {'waiting': {'reason': 'CrashLoopBackOff', 'message': 'no server accepts '
+                                                        'this directory'}}, restarts=1)
+            return 0.2
         for claim, writes in claims:
             self.volumes.attach(claim, played.uid, writes)
         played.begin_log()
-        running = {'running': {'startedAt': now()}}
+        if played.role == 'server' and settings['first'] and not any(self.volumes.content[claim] for claim, _ in claims):
+            settings['first'] -= 1
+            inplace.first_data(self.volumes.content[claims[0][0]])
         if played.role != 'server':
-            self.report(played, 'Running', running, started=True, ready=True)
-            played.stage = 'working'
-            return settings['job']
+            return self.work(played, running, settings)
         restores = any(self.volumes.start_server(claim, played.pod['metadata']['name'], played.container['image'],
                                                  played.environment) for claim, _ in claims)
         self.report(played, 'Running', running, started=not restores)
@@ -275,6 +289,12 @@ class KubeletStandIn:
         if restores:
             self.tell(played, 'fetching', settings)
         return settings['fetch'] if restores else settings['serve']
+
+    def work(self, played, running, settings):
+        played.begin_log()
+        self.report(played, 'Running', running, started=True, ready=True)
+        played.stage = 'working'
+        return settings['job']
 
     def when_fetching(self, played, settings):
         self.report(played, 'Running', {'running': {'startedAt': now()}}, started=True)
@@ -302,10 +322,24 @@ class KubeletStandIn:
         return None
 
     def when_working(self, played, settings):
-        claims = self.claims(played) or []
+        if played.program:
+            result = played.program.begin()
+            self.volumes.save()
+            if result is None:
+                played.stage = 'swapping'
+                return settings['swap']
+            return self.end(played, result, settings)
+        claims = needs.claims(self.api, played) or []
         content = self.volumes.content.get(claims[0][0], {}) if claims else {}
-        result = {**programs.result_of(played.role, played.environment, content),
-                  **settings['results'].get(played.role, {})}
+        return self.end(played, programs.result_of(played.role, played.environment, content), settings)
+
+    def when_swapping(self, played, settings):
+        result = played.program.end()
+        self.volumes.save()
+        return self.end(played, result, settings)
+
+    def end(self, played, result, settings):
+        result = {**result, **settings['results'].get(played.role, {})}
         spoil = (settings['spoil'].get(played.role) or [])[played.ordinal - 1:played.ordinal]
         text, message = programs.frame(result, spoil[0] if spoil else '')
         played.say(*text.splitlines())
@@ -315,41 +349,20 @@ class KubeletStandIn:
         played.end_logs()
         self.report(played, 'Failed' if code else 'Succeeded', {'terminated': ended})
         self.volumes.detach(played.uid)
-        played.stage = 'ready'
+        played.stage, played.program = 'ready', None
 
     def when_stopping(self, played, settings):
         metadata = played.pod['metadata']
+        if played.program and played.role not in settings['killed']:
+            played.program.interrupted()
+            self.volumes.save()
+        played.program = None
         played.end_logs()
         self.volumes.detach(played.uid)
         self.api.delete('Pod', metadata['namespace'], metadata['name'], {
             'apiVersion': 'v1', 'kind': 'DeleteOptions', 'gracePeriodSeconds': 0, 'preconditions': {'uid': played.uid}})
 
-    # ------------------------------------------------------------ what a pod needs and says
-
-    def missing(self, played):
-        namespace = played.pod['metadata']['namespace']
-        for item in played.container.get('env', []):
-            wanted = item.get('valueFrom', {}).get('secretKeyRef')
-            if not wanted:
-                continue
-            secret = self.api.get('Secret', namespace, wanted['name'])
-            if secret is None:
-                return 'CreateContainerConfigError', f'secret "{wanted["name"]}" not found'
-            if wanted['key'] not in secret.get('data', {}):
-                return 'CreateContainerConfigError', f'couldn\'t find key {wanted["key"]} in Secret {wanted["name"]}'
-        return None
-
-    def claims(self, played):
-        """UID of each claim and whether the pod writes to it; None while one is not bound."""
-        found = []
-        for volume in played.pod['spec'].get('volumes', []):
-            wanted = volume.get('persistentVolumeClaim')
-            if wanted:
-                claim = self.api.get('PersistentVolumeClaim', played.pod['metadata']['namespace'], wanted['claimName'])
-                if not claim or claim.get('status', {}).get('phase') != 'Bound':
-                    return None
-                found.append((claim['metadata']['uid'], not wanted.get('readOnly')))
-        return found
+    # ------------------------------------------------------------ what a pod says
 
     def report(self, played, phase, state, started=False, ready=False, restarts=0):
         metadata = played.pod['metadata']

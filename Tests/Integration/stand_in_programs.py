@@ -12,7 +12,9 @@ import re
 SYSTEM = '7300000000000000001'
 START = '0/4000028'
 BACKUP = 'base_000000010000000000000004'
-JOB_NAME = re.compile(r'^reprise-[0-9a-f-]+-(scan-source|scan-archive|seal|backup|compare|catalog-\d+)-(\d+)$')
+JOB_NAME = re.compile(r'^reprise-[0-9a-f-]+-(scan-source|scan-archive|seal|backup|compare|catalog-\d+|'
+                      r'inspect|recheck|replace|undo|tidy)-(\d+)$')
+ON_SERVICES_VOLUMES = ('inspect', 'recheck', 'replace', 'undo', 'tidy')  # stand_in_inplace.py
 CLONE_FROM = 'WALG_CLONE_FROM'
 
 
@@ -126,13 +128,20 @@ class Volumes:
         for users in self.users.values():
             users.pop(pod, None)
 
+    def servers(self, claim):
+        """The pods that write to a claim's volume beside programs that work in place."""
+        return [pod for pod, writes in self.users.get(claim, {}).items() if writes]
+
+    def save(self):
+        self.file.write_text(json.dumps(self.content))
+
     def start_server(self, claim, pod, image, environment):
         """What an image does with its data directory. Returns whether it restores."""
         volume = self.content[claim]
         if volume:
             return False
         restores = self.initialize(volume, claim, pod, image, environment)
-        self.file.write_text(json.dumps(self.content))
+        self.save()
         return restores
 
     def initialize(self, volume, claim, pod, image, environment):

@@ -36,12 +36,15 @@ import Testing
         let real = try ["a", "b"].map { try database.ledger($0) }
         let model = ["a", "b"].map { ModelLedger(store: store, clusterUID: $0) }
         var codes: Set<String> = []
+        var repeated = 0
         for step in 0..<600 {
             let cluster = numbers.chance(80) ? 0 : 1
             let entry = Self.entry(&numbers)
             let epoch = Int64(step / 100) + (numbers.chance(10) ? -1 : 1)
-            let expected = await Self.answer(model[cluster], entry, epoch)
-            let actual = await Self.answer(real[cluster], entry, epoch)
+            let isLost = numbers.chance(8)
+            let expected = await Self.answer(model[cluster], entry, epoch, isLost: isLost)
+            let actual = await Self.answer(real[cluster], entry, epoch, isLost: isLost)
+            repeated += expected.row?.repeats == nil ? 0 : 1
             codes.insert(expected.code)
             guard expected == actual else {
                 Issue.record("step \(step): \(entry) at \(epoch): model \(expected), PostgreSQL \(actual)")
@@ -49,6 +52,7 @@ import Testing
             }
         }
         #expect(codes.isSuperset(of: ["ok", "busy", "terminalRow", "fenced", "invalid"]), "\(codes)")
+        #expect(repeated > 5, "\(repeated)")
         #expect(try await Self.audited(database) == Self.audited(store))
         #expect(try await database.sql("SELECT 1 FROM reprise.audit_breaks").isEmpty)
     }
@@ -57,11 +61,20 @@ import Testing
         var code: String
         var row: LedgerRow?
         var hasAudit = false
+        var open: [String] = []
     }
 
-    private static func answer(_ ledger: any RunLedger, _ entry: LedgerEntry, _ epoch: Int64) async -> Reply {
+    private static func answer(
+        _ ledger: any RunLedger, _ entry: LedgerEntry, _ epoch: Int64, isLost: Bool
+    ) async -> Reply {
         var code = "ok"
-        do { _ = try await ledger.record(entry, epoch: epoch) } catch {
+        do {
+            if isLost {
+                try await ledger.presumeInterrupted(uid: entry.runUID, at: dawn, epoch: epoch)
+            } else {
+                _ = try await ledger.record(entry, epoch: epoch)
+            }
+        } catch {
             code = (error as? LedgerError)?.code.rawValue ?? "\(error)"
         }
         // Read back: what was answered and what is there are the same; a refusal has changed nothing.
@@ -69,7 +82,9 @@ import Testing
         let hasAudit = row?.auditHead != nil
         row?.auditHead = nil
         row?.id = ""
-        return Reply(code: code, row: row, hasAudit: hasAudit)
+        row?.repeats?.id = ""
+        let open = (try? await ledger.unfinished(beyond: 0)) ?? []
+        return Reply(code: code, row: row, hasAudit: hasAudit, open: open.map { "\($0.runUID) \($0.name)" })
     }
 
     /// Who did what in which attempt, of all runs.
@@ -103,6 +118,8 @@ import Testing
         entry.sourceBackup = numbers.chance(50) ? numbers.pick(["b1", "b2"]) : nil
         entry.bytesRestored = numbers.chance(50) ? Int64(numbers.next() % 3) : nil
         entry.attempt = Int(numbers.next() % 3) + (numbers.chance(98) ? 1 : 0)
+        entry.specDigest = "digest-\(uid.hashValueForTests % 3)"
+        if numbers.chance(50) { entry.finishedAt = dawn.adding(seconds: Int64(numbers.next() % 5)) }
         if numbers.chance(2) { entry.phase = "nonsense" }
         if numbers.chance(20) { entry.audit = [audit(numbers.pick([.accepted, .started, .finished]))] }
         return entry

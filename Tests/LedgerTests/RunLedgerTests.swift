@@ -234,6 +234,78 @@ import Testing
     }
 
     @Test(arguments: Backend.available)
+    func aRequestThatWasCompletedIsKnown(_ backend: Backend) async throws {
+        let world = try World(backend)
+        let ledger = try world.ledger()
+        func record(
+            _ uid: String, _ status: String, in cluster: String = "cluster-a",
+            _ change: (inout LedgerEntry) -> Void = { _ in }
+        ) async throws -> LedgerRow {
+            var entry = inPlaceEntry(uid, target: "sts-\(uid)", status: status)
+            if status == "completed" { entry.phase = "completed" }
+            change(&entry)
+            return try await world.ledger(cluster).record(entry, epoch: 1)
+        }
+        // None of these has replaced the same: not completed, asked for something else, or destroyed nothing.
+        _ = try await record("run-1", "failed")
+        _ = try await record("run-2", "completed") { $0.specDigest = "another" }
+        _ = try await record("run-3", "completed") { ($0.destructive, $0.toNewService) = (false, true) }
+        _ = try await record("run-4", "running")
+        #expect(try await record("run-9", "pending").repeats == nil)
+        _ = try await record("run-5", "completed", in: "cluster-b") { $0.finishedAt = dawn }
+        let elsewhere = try #require(try await record("run-9", "pending").repeats)
+        #expect((elsewhere.name, elsewhere.runUID, elsewhere.isElsewhere) == ("name-of-run-5", "run-5", true))
+        #expect(elsewhere.finishedAt == dawn)
+        // The newest of them, and what was read is what was answered.
+        _ = try await record("run-6", "completed") { $0.finishedAt = dawn.adding(seconds: 1) }
+        let answered = try await record("run-9", "running")
+        #expect(answered.repeats?.runUID == "run-6" && answered.repeats?.isElsewhere == false)
+        #expect(try await ledger.run(uid: "run-9") == answered)
+        // One that destroys nothing is not told, and neither is one that has ended.
+        #expect(
+            try await record("run-8", "pending") { ($0.destructive, $0.toNewService) = (false, true) }.repeats == nil)
+        #expect(try await record("run-9", "failed").repeats == nil)
+        #expect(try await ledger.run(uid: "run-6")?.repeats == nil)
+    }
+
+    @Test(arguments: Backend.available)
+    func lostRunsFreeTheirTarget(_ backend: Backend) async throws {
+        let world = try World(backend)
+        let ledger = try world.ledger()
+        _ = try await ledger.record(inPlaceEntry("run-1", target: "sts-1"), epoch: 3)
+        _ = try await ledger.record(cloneEntry("run-2"), epoch: 3)
+        _ = try await ledger.record(cloneEntry("run-3", status: "completed", phase: "completed"), epoch: 3)
+        _ = try await world.ledger("cluster-b").record(cloneEntry("run-4", status: "running"), epoch: 3)
+        let open = try await ledger.unfinished(beyond: 0)
+        #expect(open.map(\.runUID) == ["run-1", "run-2"])
+        #expect(open.first?.name == "name-of-run-1" && open.first?.namespace == "staging")
+        #expect(try await ledger.unfinished(beyond: open[0].id).map(\.runUID) == ["run-2"])
+        let waiting = inPlaceEntry("run-5", target: "sts-1")
+        #expect(await code { try await ledger.record(waiting, epoch: 3) } == .busy)
+        #expect(await code { try await ledger.presumeInterrupted(uid: "run-1", at: dawn, epoch: 2) } == .fenced)
+        try await ledger.presumeInterrupted(uid: "run-1", at: dawn, epoch: 4)
+        let row = try #require(try await ledger.run(uid: "run-1"))
+        #expect((row.status, row.phase, row.failedPhase, row.inferred) == ("interrupted", "failed", "restore", true))
+        #expect(row.errorMessage?.contains("reprise.dev/run-uid") == true)
+        #expect(row.auditHead != nil, "it is in the audit")
+        #expect(try await ledger.record(waiting, epoch: 4).status == "running")
+        // Again, of none, of one that has ended, and of another cluster's: nothing changes.
+        let revision = try await world.revision("run-1")
+        for uid in ["run-1", "run-3", "run-4", "nobody"] {
+            try await ledger.presumeInterrupted(uid: uid, at: dawn, epoch: 4)
+        }
+        #expect(try await world.revision("run-1") == revision)
+        #expect(try await ledger.run(uid: "run-3")?.status == "completed")
+        #expect(try await world.ledger("cluster-b").run(uid: "run-4")?.status == "running")
+        // The real outcome is better than a guess, and has its place in the audit.
+        var outcome = inPlaceEntry("run-1", target: "sts-1", status: "completed")
+        outcome.phase = "completed"
+        outcome.audit = [audit(.finished)]
+        #expect(try await ledger.record(outcome, epoch: 4).status == "completed")
+        #expect(try await world.auditCount("run-1") == 2)
+    }
+
+    @Test(arguments: Backend.available)
     func clustersShareOneLedger(_ backend: Backend) async throws {
         let world = try World(backend)
         let a = try world.ledger("cluster-a")

@@ -209,6 +209,17 @@ struct BestEffortTests {
         Case(row: "interrupted", run: .gone, becomes: .removed),
     ]
 
+    /// Nobody knows what became of it, and the row says that this is a guess.
+    private static func presumed(_ entry: LedgerEntry) -> LedgerEntry {
+        var guess = entry
+        (guess.status, guess.phase, guess.failedPhase) = ("interrupted", "failed", entry.phase)
+        (guess.inferred, guess.errorMessage, guess.finishedAt) = (true, LostRun.message, Story.now.wholeSecond)
+        guess.audit.append(
+            AuditEntry(
+                operation: .finished, attempt: 0, actor: nil, detail: "ObjectGone", at: Story.now.wholeSecond))
+        return guess
+    }
+
     @Test("that a run is under way is never written over what is later, and does not stay behind", arguments: cases)
     func drained(_ example: Case) throws {
         var run = Story.run { $0.ledger = "BestEffort" }
@@ -229,7 +240,7 @@ struct BestEffortTests {
         let expected: [Effect] =
             switch example.becomes {
             case .kept: []
-            case .recorded: [.record(entry)]
+            case .recorded: [.record(Self.presumed(entry))]
             case .removed: [.delete(map.seen)]
             }
         #expect(decision.effects == expected)

@@ -257,4 +257,33 @@ struct InPlaceTests {
         #expect(
             variables.first { $0.name == "REPRISE_OWN_TAIL" }?.value == "false", "to the backup's end, and no further")
     }
+
+    @Test("an archive that nobody recorded is restored in place, once it is said that it may be another's")
+    func orphan() throws {
+        func world(_ confirmed: Bool?) -> InPlaceWorld {
+            InPlaceWorld {
+                $0.source = RestoreSource(
+                    location: BackupLocation(
+                        uri: "s3://backups/prod/lost/15", engine: Open(.postgres), repository: .init(name: "prod")))
+                $0.confirmCrossService = confirmed
+            }
+        }
+        var refused = world(nil)
+        refused.settle()
+        #expect(refused.reason == "ConfirmMismatch")
+        #expect(refused.run.status?.message?.contains("confirmCrossService") == true)
+        var world = world(true)
+        world.settle()
+        world.approve()
+        world.settle()
+        #expect(world.state == .completed)
+        let job = try #require(
+            world.effects.compactMap { effect in
+                if case .create(.job(let job)) = effect, job.metadata.name.contains("replace") { job } else { nil }
+            }.first)
+        let variables = job.spec.template.spec.containers[0].env
+        #expect(variables.first { $0.name == "REPRISE_SOURCE_PREFIX" }?.value == "s3://backups/prod/lost/15")
+        let entry = RestoreRunBehavior.entry(for: world.run, world.run.status ?? RestoreRunStatus())
+        #expect(entry.sourceLocation == "s3://backups/prod/lost/15")
+    }
 }

@@ -28,6 +28,17 @@ package final class ModelLedger: RunLedger {
     package func run(uid: String) async throws -> LedgerRow? {
         try store.run(ModelLedgerStore.Key(cluster: clusterUID, run: uid))
     }
+
+    /// As `RunLedger.unfinished`.
+    package func unfinished(beyond id: Int64) async throws -> [UnfinishedRun] {
+        try store.unfinished(clusterUID, beyond: id)
+    }
+
+    /// As `RunLedger.presumeInterrupted`.
+    package func presumeInterrupted(uid: String, at moment: Timestamp, epoch: Int64) async throws {
+        try store.presumeInterrupted(
+            ModelLedgerStore.Key(cluster: clusterUID, run: uid), at: moment, epoch: epoch)
+    }
 }
 
 /// The database behind `ModelLedger`.
@@ -102,7 +113,7 @@ package final class ModelLedgerStore: Sendable {
     func run(_ key: Key) throws -> LedgerRow? {
         try state.withLock { state in
             try Self.requireUp(state)
-            return state.runs[key].map { Self.row($0, state.audit[key] ?? []) }
+            return state.runs[key].map { Self.row($0, key, state) }
         }
     }
 
@@ -119,7 +130,7 @@ package final class ModelLedgerStore: Sendable {
             let isLost = state.losesNextAnswer
             state.losesNextAnswer = false
             return (
-                Self.row(after, state.audit[key] ?? []),
+                Self.row(after, key, state),
                 isChange ? Commit(key: key, before: before, after: after) : nil, isLost
             )
         }
@@ -127,6 +138,8 @@ package final class ModelLedgerStore: Sendable {
         if isLost { throw LedgerError(.unavailable, "the connection was lost at COMMIT") }
         return row
     }
+
+    func requireUp() throws { try state.withLock { try Self.requireUp($0) } }
 
     private static func requireUp(_ state: State) throws {
         if state.isDown { throw LedgerError(.unavailable, "the model ledger is down") }
@@ -229,7 +242,7 @@ package final class ModelLedgerStore: Sendable {
         }
     }
 
-    private static func row(_ run: Run, _ audit: [AuditEntry]) -> LedgerRow {
+    private static func row(_ run: Run, _ key: Key, _ state: State) -> LedgerRow {
         let columns = run.columns
         var row = LedgerRow(
             id: String(run.id), status: columns.status, phase: columns.phase, attempt: columns.attempt)
@@ -238,8 +251,27 @@ package final class ModelLedgerStore: Sendable {
         row.errorMessage = columns.errorMessage
         row.bytesRestored = columns.bytesRestored
         row.inferred = columns.inferred
-        row.auditHead = head(audit)
+        row.auditHead = head(state.audit[key] ?? [])
+        row.repeats = repeated(run, key, state)
         return row
+    }
+
+    /// The last completed run that destroyed the same at the same request.
+    private static func repeated(_ run: Run, _ key: Key, _ state: State) -> AppliedRun? {
+        guard run.columns.destructive, !LedgerWords.isTerminal(run.columns.status) else { return nil }
+        var last: (key: Key, run: Run)?
+        for (other, found) in state.runs where other != key && found.columns.destructive {
+            guard found.columns.status == "completed", found.columns.specDigest == run.columns.specDigest else {
+                continue
+            }
+            let moment = { (run: Run) in (run.columns.finishedAt?.microseconds ?? .min, run.id) }
+            if let known = last, moment(known.run) > moment(found) { continue }
+            last = (other, found)
+        }
+        guard let (other, found) = last else { return nil }
+        return AppliedRun(
+            id: String(found.id), namespace: found.columns.namespace, name: found.columns.name, runUID: other.run,
+            isElsewhere: other.cluster != key.cluster, finishedAt: found.columns.finishedAt)
     }
 
     /// Not a cryptographic hash: 64 hex digits that change with every audit row.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import JSON
-package import Resources
+import Resources
 package import Seams
 
 /// One call that an incarnation makes, to the API server or to the ledger.
@@ -29,7 +29,7 @@ package struct WireCall: Sendable {
         self.target = target
         self.name = name
         self.digest = digest
-        isWrite = !["GET", "WATCH", "FOLLOW", "ASK"].contains(verb)
+        isWrite = !["GET", "WATCH", "FOLLOW", "ASK", "SEEK"].contains(verb)
         isAboutLease = target.holds("/leases")
         label = "\(verb) \(target)"
     }
@@ -339,53 +339,6 @@ package final class ModelExchange: Exchange, @unchecked Sendable {
     private func patience<Value>(_ length: Milliseconds, _ promise: Promise<Value>) -> Scheduler.EventID {
         wire.scheduler.after(length, "call timeout", isHeartbeat: true) {
             promise.fulfil(.failure(ExchangeError(.timedOut, "no answer in \(length) ms")))
-        }
-    }
-}
-
-/// `RunLedger` onto the model ledger, over the same wire.
-package final class WiredLedger: RunLedger, @unchecked Sendable {
-    private let wire: ModelWire
-    private let port: Port
-    private let ledger: ModelLedgerStore
-    private let cluster: String
-
-    package init(_ wire: ModelWire, _ port: Port, _ ledger: ModelLedgerStore, cluster: String) {
-        self.wire = wire
-        self.port = port
-        self.ledger = ledger
-        self.cluster = cluster
-    }
-
-    package func record(_ entry: LedgerEntry, epoch: Int64) async throws -> LedgerRow {
-        try await call("RECORD", "ledger/\(entry.name)/\(entry.status)/\(entry.phase)") { ledger, cluster in
-            try ledger.record(entry, cluster: cluster, epoch: epoch)
-        }
-    }
-
-    package func run(uid: String) async throws -> LedgerRow? {
-        try await call("ASK", "ledger/\(uid)") { ledger, cluster in
-            try ledger.run(ModelLedgerStore.Key(cluster: cluster, run: uid))
-        }
-    }
-
-    private func call<Value: Sendable>(
-        _ verb: String, _ target: String, _ act: @escaping (ModelLedgerStore, String) throws -> Value
-    ) async throws -> Value {
-        try Task.checkCancellation()
-        guard !port.isSevered else { throw LedgerError(.unavailable, "the port is severed") }
-        let promise = Promise<Value>()
-        let (ledger, cluster) = (ledger, cluster)
-        let call = wire.begin(port.incarnation, verb, target)
-        wire.carry(call, on: port, into: promise) {
-            Result { try act(ledger, cluster) }
-        } instead: { _ in
-            nil
-        } summary: { [wire] value in
-            (wire.keepsTrace ? "\(value)" : "", 1)
-        }
-        do { return try await promise.wait() } catch let error as ExchangeError {
-            throw LedgerError(.unavailable, error.message)
         }
     }
 }

@@ -51,6 +51,8 @@ struct Shelf: Sendable {
         var isGone: Bool
         /// It can't be decoded, so it may be part of any slot of its namespace.
         var isUnreadable: Bool
+        /// An incarnation that was there is there no more, whether or not there is another one now.
+        var isEnd = false
     }
 
     /// Only objects with this label are watched.
@@ -220,6 +222,7 @@ struct Shelf: Sendable {
         case .buried, nil: change.isGone = true
         }
         if wasUnreadable { change.isUnreadable = true }
+        if let old { change.isEnd = change.isGone || old.stamp.uid != new?.stamp.uid }
         // Forgetting a burial changes nothing that anybody can see.
         if case .buried = old, new == nil { return nil }
         return change

@@ -20,6 +20,8 @@ struct KindTable: Sendable {
         return add(KindBox<R>())
     }
 
+    func number(of type: ObjectIdentifier) -> Int? { numbers[type] }
+
     mutating func add(_ kind: any AnyKind) -> Int {
         if let number = numbers[kind.typeID] { return number }
         entries.append(Entry(kind: kind))

@@ -29,11 +29,14 @@ struct Memory: Sendable {
         var notices = 0
         var timers = false
         var synced = false
+        var gone = false
         /// Of the logs and single objects that nobody reads any more.
         var dropped: [Bell] = []
     }
 
     var kinds = KindTable()
+    /// The kind whose objects have rows in the ledger.
+    var recorded: Int?
     /// By kind number; `nil` for kinds that are only read by quorum.
     var shelves: [Shelf?] = []
     var subscriptions = Subscriptions()
@@ -92,6 +95,15 @@ struct Memory: Sendable {
     }
 
     var isSynced: Bool { shelves.allSatisfy { $0?.isSynced ?? true } }
+
+    /// Whether the cache has this incarnation.
+    func holds(uid: String, _ namespace: String, _ name: String, kind: ObjectIdentifier) -> Bool {
+        guard let number = kinds.number(of: kind),
+            let held = shelf(number)?.held[ObjectName(namespace: namespace, name: name)]
+        else { return false }
+        if case .buried = held { return false }
+        return held.stamp.uid == uid
+    }
 
     // MARK: Who must be told
 
@@ -239,6 +251,7 @@ struct Memory: Sendable {
     private mutating func apply(_ change: Shelf.Change, kind: Int) {
         let key = Key(kind: kind, namespace: change.name.namespace, name: change.name.name)
         wake(readersOf: .object(key))
+        if kind == recorded, change.isEnd { rings.gone = true }
         for slot in change.slots {
             wake(readersOf: .labelled(LabelQuery(kind: kind, namespace: slot.namespace, pair: slot.pair)))
         }

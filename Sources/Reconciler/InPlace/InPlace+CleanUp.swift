@@ -14,10 +14,15 @@ extension RestoreRunBehavior {
         let way = InPlaceWay(snapshot: snapshot, view: view, planned: planned)
         if way.isLooking { return Decision() }
         var draft = draft
-        let next = Recovery(snapshot: snapshot, view: view, planned: planned, way: way).next()
+        let next = Recovery(snapshot: snapshot, view: view, planned: planned, way: way, now: draft.now).next()
+        var wake = Wake.onChange
         switch next {
-        case .wait(let words):
+        case .wait(let words, let obstacle):
             draft.working("CleaningUp", "\(ending.message); \(words)")
+            if let obstacle { draft.waiting(obstacle.reason, "\(ending.message); \(obstacle.message)") }
+        case .miss(let finding, let ends):
+            draft.waiting(finding.reason, "\(ending.message); \(finding.message)")
+            wake = .at(ends)
         case .perform(let words, let effects):
             draft.working("CleaningUp", "\(ending.message); \(words)")
             noteFailure(&draft, snapshot)
@@ -27,9 +32,10 @@ extension RestoreRunBehavior {
         case .done(let type, let words):
             draft.set(RunCondition.cleanedUp, type == nil ? .yes : .no, type ?? "Restored", words)
             draft.finish(ending.state.known ?? .failed, ending.reason, "\(ending.message); \(words)")
+            return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
         noteFailure(&draft, snapshot)
-        return withRecord(Decision(status: draft.status), snapshot, draft.status)
+        return withRecord(Decision(status: draft.status, wake: wake), snapshot, draft.status)
     }
 }
 
@@ -39,9 +45,12 @@ struct Recovery {
     let view: InPlaceView
     let planned: InPlaceRecord
     let way: InPlaceWay
+    let now: Timestamp
 
     enum Next {
-        case wait(String)
+        case wait(String, PlanFinding? = nil)
+        /// What it needs is not there, and is waited for until then.
+        case miss(PlanFinding, Timestamp)
         case perform(String, [Effect])
         /// Something was learnt that must be written down before anything follows from it.
         case found((inout StatusDraft) -> Void)
@@ -58,16 +67,30 @@ struct Recovery {
             if let fence = fence() { return fence }
             return undo()
         }
+        if let left = permit() { return left }
+        // An empty volume in the place of the one that is gone would be served as if it were the data.
+        if snapshot.state == .running, let lost = RestoreRunBehavior.lostClaim(snapshot, planned) {
+            return end("NotPossible", "\(words), and the service is left as it is: \(lost.message)")
+        }
+        return start() ?? end(nil, words)
+    }
+
+    private func permit() -> Next? {
         for role in [JobRole.replace, .undo] {
             if let permit = view.permits[role]?.value {
                 return .perform("taking the permit away", [.delete(permit.seen)])
             }
         }
-        if let start = start() { return start }
+        return nil
+    }
+
+    /// Nothing of the run stays behind, whatever could be done for the data.
+    private func end(_ type: String?, _ words: String) -> Next {
+        if let left = permit() { return left }
         if let workload = view.workload.value, view.lock?.runUID == snapshot.run.metadata.uid {
             return .perform("taking the lock off", [TargetLock.takeOff(workload)])
         }
-        return .done(nil, words)
+        return .done(type, words)
     }
 
     private var words: String {
@@ -85,7 +108,11 @@ struct Recovery {
         switch job.state {
         case .unknown: return .wait("looking for its Jobs")
         case .running(_, _):
-            guard let made = job.made else { return .wait("waiting until the pods of its Jobs have ended") }
+            guard let made = job.made else {
+                // The pod that is still there may be that of the Job that was made after this.
+                if snapshot.jobs[.undo]?.made != nil { return nil }
+                return .wait("waiting until the pods of its Jobs have ended")
+            }
             return .perform("ending the Job that replaces the data", [.delete(made)])
         case .absent, .foreign, .done, .exhausted: return nil
         }
@@ -94,24 +121,21 @@ struct Recovery {
     /// Has the volume say what became of the data, and puts the old back if it is held.
     private func undo() -> Next {
         if view.space.isUnknown { return .wait("reading the namespace") }
-        let isLeaving = view.space.value?.metadata.isDeleting ?? true
-        if isLeaving || snapshot.claim.isConfirmedAbsent {
-            let what = isLeaving ? "the namespace is being deleted" : "claim \(planned.claim) was deleted"
-            return .done("NotPossible", "the old data could not be put back: \(what)")
+        if view.space.value?.metadata.isDeleting ?? true {
+            return .done("NotPossible", "the old data could not be put back: the namespace is being deleted")
+        }
+        if let lost = RestoreRunBehavior.lostClaim(snapshot, planned) {
+            return end("NotPossible", "the old data could not be put back: \(lost.message)")
         }
         guard let observation = snapshot.jobs[.undo] else { return .wait("looking for its Jobs") }
         switch observation.state {
         case .unknown: return .wait("looking for its Jobs")
         case .absent: return begin(observation.ordinal)
-        case .foreign, .exhausted:
-            return .done(
-                "NotUndone",
-                "it is not known whether the old data is in its place: look at claim \(planned.claim), directory "
-                    + ".reprise, before you start the service")
-        case .running: return .wait("putting the old data back")
+        case .foreign, .exhausted: return end("NotUndone", notKnown)
+        case .running(let obstacle, _): return .wait("putting the old data back", obstacle)
         case .done(.replace(let result)):
             guard result.code == "OK" else {
-                return .done(
+                return end(
                     "NotUndone",
                     "the old data could not be put back (\(RestoreRunBehavior.words(result.code, result.reasons))): look at "
                         + "claim \(planned.claim), directory .reprise, before you start the service")
@@ -127,8 +151,13 @@ struct Recovery {
                     RunCondition.rolledBack, isSwapped ? .no : .yes, isSwapped ? "Swapped" : "PutBack",
                     isSwapped ? "the restored data was in place already" : "the old data is in its place")
             }
-        case .done: return .done("NotUndone", "the Job that puts the old data back left a result of another kind")
+        case .done: return end("NotUndone", "the Job that puts the old data back left a result of another kind")
         }
+    }
+
+    private var notKnown: String {
+        "it is not known whether the old data is in its place: look at claim \(planned.claim), directory .reprise, before "
+            + "you start the service"
     }
 
     private var keepSeconds: Int64 {
@@ -137,9 +166,13 @@ struct Recovery {
 
     private func begin(_ ordinal: Int) -> Next {
         guard let jobs = way.jobs else {
-            return .wait(
-                "the old data can't be put back while ManagedService \(view.request?.service ?? "") or its StatefulSet is "
-                    + "not there: put it back as it was")
+            let begun = snapshot.status.conditions?.condition(RunCondition.cleanedUp)?.lastTransitionTime ?? now
+            let ends = begun.adding(seconds: RestoreRunBehavior.prepareDeadline)
+            let finding = PlanFinding(
+                reason: "WorkplaceMissing",
+                message: "the old data can't be put back while ManagedService \(view.request?.service ?? "") or its "
+                    + "StatefulSet is not there: put it back as it was, before \(ends.rfc3339)")
+            return now < ends ? .miss(finding, ends) : end("NotUndone", notKnown)
         }
         if view.permits[.undo]?.value == nil {
             return .perform("putting the old data back", [.create(.configMap(jobs.permit(.undo)))])

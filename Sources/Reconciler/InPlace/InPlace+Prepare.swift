@@ -28,6 +28,13 @@ extension RestoreRunBehavior {
         if snapshot.claim.isConfirmedAbsent {
             return .missing(absent("PersistentVolumeClaim", unit.claim, request.namespace, "TargetNotFound"))
         }
+        if snapshot.claim.value?.metadata.isDeleting == true {
+            return .refused([
+                PlanFinding(
+                    reason: "TargetDeleted",
+                    message: "PersistentVolumeClaim \(unit.claim) is being deleted: no Job can mount it any more")
+            ])
+        }
         var effects: [Effect] = []
         var obstacle: PlanFinding?
         func job<Result>(

@@ -17,7 +17,8 @@ extension RestoreRunBehavior {
         case .found(let found): workload = found
         }
         if let outdated = outdated(snapshot, workload) { return fail(snapshot, draft, outdated) }
-        if let waiting = awaitApproval(snapshot, view, request, &draft) { return waiting }
+        let why = "The data of \(request.service) is going to be replaced"
+        if let waiting = awaitApproval(snapshot, view.approvals, why, &draft) { return waiting }
         if let waiting = awaitLock(snapshot, view, request, workload, &draft) { return waiting }
         if let waiting = lookAgain(snapshot, view, &draft) { return waiting }
         draft.record.originalReplicas = workload.replicas
@@ -50,6 +51,23 @@ extension RestoreRunBehavior {
         }
     }
 
+    /// What became of the claim whose data was planned to be replaced, if it is not there as it was: no pod gets a volume
+    /// that is on its way out, and another one of its name is empty.
+    static func lostClaim(_ snapshot: RestoreRunSnapshot, _ planned: InPlaceRecord) -> PlanFinding? {
+        func lost(_ reason: String, _ words: String) -> PlanFinding {
+            PlanFinding(reason: reason, message: "claim \(planned.claim) \(words) while the run was under way")
+        }
+        switch snapshot.claim {
+        case .unknown, .absent(confirmed: false): return nil
+        case .absent(confirmed: true): return lost("TargetDeleted", "was deleted")
+        case .present(let claim):
+            if let uid = snapshot.record.claimUID, claim.metadata.uid != uid {
+                return lost("TargetReplaced", "was deleted and made again by someone else")
+            }
+            return claim.metadata.isDeleting ? lost("TargetDeleted", "is being deleted") : nil
+        }
+    }
+
     /// What the plan rests on may have changed while the run waited.
     private static func outdated(_ snapshot: RestoreRunSnapshot, _ workload: ServiceWorkload) -> PlanFinding? {
         func finding(_ what: String) -> PlanFinding {
@@ -68,6 +86,8 @@ extension RestoreRunBehavior {
         case .absent(confirmed: true): return finding("claim \(planned?.claim ?? "") was deleted")
         case .present(let claim) where claim.metadata.uid != snapshot.record.claimUID:
             return finding("claim \(claim.metadata.name) was deleted and made again")
+        case .present(let claim) where claim.metadata.isDeleting:
+            return finding("somebody has deleted claim \(claim.metadata.name), and it is on its way out,")
         case .present, .absent, .unknown: return nil
         }
     }
@@ -115,39 +135,6 @@ extension RestoreRunBehavior {
         case .done: return fail(snapshot, draft, unreadable(.recheck, "it is of another kind"))
         case .foreign: return fail(snapshot, draft, foreignJob(planned.claim))
         case .exhausted(let why): return fail(snapshot, draft, unreadable(.recheck, why))
-        }
-    }
-
-    // MARK: Approval
-
-    private static func awaitApproval(
-        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ request: InPlaceRequest, _ draft: inout StatusDraft
-    ) -> Decision<Status>? {
-        guard let approvals = view.approvals.value else { return Decision() }
-        let hash = draft.status.plan?.hash ?? ""
-        let state = Approval.judge(
-            approvals, planHash: hash, requester: draft.status.requestedBy?.name, at: draft.now)
-        switch state {
-        case .approved(let approver, _):
-            draft.set(RunCondition.approved, .yes, "Approved", "approved by \(approver)")
-            draft.status.approvedBy = approver
-            return nil
-        case .rejected(let approver, let reason):
-            draft.set(RunCondition.approved, .no, "Rejected", "rejected by \(approver): \(reason)")
-            return fail(
-                snapshot, draft,
-                PlanFinding(reason: "Rejected", message: "rejected by \(approver): \(reason)"))
-        case .missing(let finding):
-            let who =
-                draft.status.requestedBy?.name.map { "somebody other than \($0)" } ?? "somebody"
-            draft.set(
-                RunCondition.approved, .no, finding.reason,
-                "\(finding.message). The data of \(request.service) is going to be replaced: \(who) who may create "
-                    + "RestoreApprovals in namespace \(request.namespace) must agree, for instance with\n"
-                    + Approval.manifest(snapshot.run, planHash: hash))
-            draft.waiting(
-                finding.reason, "\(finding.message); condition Approved has the manifest of a RestoreApproval to apply")
-            return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
     }
 

@@ -214,7 +214,7 @@ package enum InPlacePlanner {
         if let holder = seen.heldBy {
             return finding(
                 "HeldByOther",
-                "its data is held by the unfinished run \(holder); let that run end first: see kubectl get restoreruns")
+                "its data is held by the unfinished run \(holder); let that run end; is it gone: docs/in-place.md")
         }
         return []
     }

@@ -93,6 +93,9 @@ extension RestoreRunBehavior {
             view.holder = confirming(RestoreRun.self, space, lock.runName, &reader)
         }
         let isUnderWay = snapshot.state == .running || snapshot.record.ending != nil
+        if RestoreRunBehavior.mustKnowSpace(snapshot) {
+            view.space = reader.confirmed(Namespace.self, "", space)
+        }
         if isUnderWay, let planned {
             observeWork(planned, &view, &snapshot, &reader)
         } else if let request = read.request {
@@ -125,6 +128,9 @@ extension RestoreRunBehavior {
         if snapshot.isDone(.permit), !snapshot.isDone(.replace) {
             let job = JobObservation.observe(.replace, of: scope, through: &reader)
             snapshot.jobs[.replace] = job
+            if view.permits[.replace]?.isConfirmedAbsent == true {
+                view.space = reader.confirmed(Namespace.self, "", space)
+            }
             if job.made != nil { followLog(of: scope.job(.replace, job.ordinal), &snapshot, &reader) }
         }
     }

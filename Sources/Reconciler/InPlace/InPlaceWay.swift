@@ -22,11 +22,11 @@ struct InPlaceWay: Way {
 
     func evidence(of step: Step) -> Evidence {
         switch step.name {
-        case .stop: withTarget(stopped)
-        case .permit: withTarget { _ in permitted }
-        case .replace: withTarget(replaced)
+        case .stop: withVolume(stopped)
+        case .permit: withVolume { _ in permitted }
+        case .replace: withVolume(replaced)
         case .revoke: revoked
-        case .start: withTarget { $0.replicas == originalReplicas ? .done(warning: nil) : .none }
+        case .start: withVolume { $0.replicas == originalReplicas ? .done(warning: nil) : .none }
         case .serve: withTarget { _ in serving }
         case .unlock: unlocked
         default: .looking
@@ -38,6 +38,12 @@ struct InPlaceWay: Way {
         case .looking: .looking
         case .lost(let finding): .failed(finding)
         case .found(let workload): judge(workload)
+        }
+    }
+
+    private func withVolume(_ judge: (ServiceWorkload) -> Evidence) -> Evidence {
+        withTarget { workload in
+            RestoreRunBehavior.lostClaim(snapshot, planned).map { .failed($0) } ?? judge(workload)
         }
     }
 
@@ -75,7 +81,7 @@ struct InPlaceWay: Way {
         if case .absent = snapshot.jobs[.replace]?.state {
             if let wait = goneFirst { return wait }
             guard permitted == .done(warning: nil) else {
-                return permitted == .none ? .failed(lostPermit) : permitted
+                return permitted == .none ? lostPermit : permitted
             }
         }
         return RestoreRunBehavior.ofJob(.replace, snapshot) { facts in
@@ -88,10 +94,16 @@ struct InPlaceWay: Way {
         }
     }
 
-    private var lostPermit: PlanFinding {
-        PlanFinding(
-            reason: "PermitLost",
-            message: "ConfigMap \(scope.permit(.replace)), without which no Job may start, was deleted")
+    /// With its namespace everything of a run goes, in any order.
+    private var lostPermit: Evidence {
+        if view.space.isUnknown { return .looking }
+        guard let space = view.space.value, !space.metadata.isDeleting else {
+            return .failed(RestoreRunBehavior.namespaceDeleted)
+        }
+        return .failed(
+            PlanFinding(
+                reason: "PermitLost",
+                message: "ConfigMap \(scope.permit(.replace)), without which no Job may start, was deleted"))
     }
 
     private var revoked: Evidence {

@@ -37,6 +37,7 @@ package enum RestorePlanBehavior: Behavior {
         guard let request = read.request else { return snapshot }
         let space = request.namespace
         RestoreRunBehavior.observeRepositories(request, &snapshot.run, &reader)
+        RestoreRunBehavior.observeArchiveServices(request, &snapshot.run, &reader)
         RestoreRunBehavior.observeOccupants(request, &snapshot.run, &reader)
         if let line = sourceLine(snapshot.run, request), let name = line.configMap {
             snapshot.catalog = reader.confirmed(ConfigMap.self, space, name)
@@ -88,13 +89,17 @@ package enum RestorePlanBehavior: Behavior {
         _ snapshot: Snapshot, _ request: RunRequest, _ access: RepositoryAccess, _ path: String,
         _ own: RepositoryAccess?, _ now: Timestamp
     ) -> WorldView {
+        guard let approvalAskedBy = RestoreRunBehavior.approvalAskedBy(snapshot.run) else {
+            return .looking("", [], nil)
+        }
         switch published(snapshot.run.sourceRepository.value, access, path, request.major, snapshot.catalog) {
-        case .not(let view): view
+        case .not(let view): return view
         case .scan(let scan):
-            .seen(
+            return .seen(
                 PlanInput(
                     request: request, source: access, sourcePath: path, sourceScan: scan, archive: own,
-                    archiveScan: ownArchive(snapshot, request), now: now))
+                    archiveScan: ownArchive(snapshot, request), now: now,
+                    approvalAskedBy: approvalAskedBy))
         }
     }
 

@@ -20,11 +20,13 @@ package struct PlanInput: Equatable, Sendable {
     package var mustName: String?
     /// What the data must pass.
     package var checks: [VerificationCheck]
+    /// The ManagedServices that ask for an approval of a restore in this mode from their archive.
+    package var approvalAskedBy: [String]
 
     package init(
         request: RunRequest, source: RepositoryAccess, sourcePath: String, sourceScan: ScanResult,
         archive: RepositoryAccess?, archiveScan: ScanResult?, now: Timestamp, mustName: String? = nil,
-        checks: [VerificationCheck] = []
+        checks: [VerificationCheck] = [], approvalAskedBy: [String] = []
     ) {
         self.request = request
         self.source = source
@@ -35,6 +37,7 @@ package struct PlanInput: Equatable, Sendable {
         self.now = now
         self.mustName = mustName
         self.checks = checks
+        self.approvalAskedBy = approvalAskedBy
     }
 
     var asked: SourceQuestion {
@@ -116,7 +119,9 @@ package enum Planner {
         status.systemIdentifier = pinned.systemIdentifier
         status.bytes = pinned.downloadBytes ?? pinned.bytes
         status.estimatedSeconds = estimate(pinned)
-        let warnings = choice.warnings.map { PlanFinding(reason: $0.reason, message: $0.message) } + why + sizeWarnings
+        let warnings =
+            choice.warnings.map { PlanFinding(reason: $0.reason, message: $0.message) } + why + sizeWarnings
+            + RestoreRunBehavior.approvalWarning(input.approvalAskedBy)
         status.warnings = warnings.isEmpty ? nil : warnings
         status.hash = hash(input, pinned, status)
         return MadePlan(

@@ -105,7 +105,10 @@ extension RestoreRunBehavior {
     /// says it in its place for a run that may begin without the ledger.
     private static func beforeFirstWrite(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status>? {
         guard !hasWritten(snapshot) else { return nil }
-        if case .present(.run(let row)) = snapshot.ledger, row.status == LedgerWords.state(.running) { return nil }
+        if case .present(.run(let row)) = snapshot.ledger, row.status == LedgerWords.state(.running) {
+            // Whoever was completed while this run waited is in this answer: only one of them can be running.
+            return appliedAlready(snapshot).map { fail(snapshot, draft, $0) }
+        }
         var draft = draft
         let breakGlass = startsWithoutLedger(snapshot, draft)
         if let breakGlass, draft.now >= breakGlass {
@@ -202,7 +205,7 @@ extension RestoreRunBehavior {
     static func seconds(_ text: String?) -> Int64? { text.flatMap { Durations.seconds($0) } }
 
     private static func endState(_ finding: PlanFinding) -> RunState {
-        ["TargetDeleted", "TargetReplaced"].contains(finding.reason) ? .interrupted : .failed
+        ["TargetDeleted", "TargetReplaced", namespaceDeleted.reason].contains(finding.reason) ? .interrupted : .failed
     }
 
     /// Every step is done.

@@ -13,6 +13,9 @@ extension RestoreRunBehavior {
     static func prepare(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
         var draft = draft
         let view: WorldView
+        if let applied = appliedAlready(snapshot) {
+            return snapshot.status.plan == nil ? refuse(snapshot, draft, [applied]) : fail(snapshot, draft, applied)
+        }
         if let inPlace = snapshot.inPlace, let request = inPlace.request {
             if snapshot.status.plan != nil { return startInPlace(snapshot, inPlace, request, draft) }
             if case .backup = request.source { draft.record.discovered = inPlace.discovered }
@@ -128,7 +131,12 @@ extension RestoreRunBehavior {
         draft.set(
             RunCondition.planned, .yes, "Planned",
             "restores base backup \(plan.pinned?.name ?? "")" + (warnings.isEmpty ? "" : "; \(warnings)"))
-        draft.set(RunCondition.approved, .yes, "NotRequired", "a new service destroys nothing")
+        if world.approvalAskedBy.isEmpty {
+            draft.set(RunCondition.approved, .yes, "NotRequired", "a new service destroys nothing")
+        } else {
+            draft.record.approvalAskedBy = world.approvalAskedBy
+            draft.set(RunCondition.approved, .unknown, "Pending", "not looked at yet")
+        }
         draft.set(
             RunCondition.locked, .yes, "ClaimIsTheLock",
             "for a new name, creating the claim is the lock")
@@ -138,6 +146,8 @@ extension RestoreRunBehavior {
 
     private static func start(_ snapshot: RestoreRunSnapshot, _ draft: StatusDraft) -> Decision<Status> {
         if let waiting = withoutRow(snapshot, draft) { return waiting }
+        var draft = draft
+        if let waiting = awaitApproval(snapshot, &draft) { return waiting }
         return begin(
             snapshot, draft, .provision, "from here on the run writes to the new service", "creating the new service")
     }
@@ -206,6 +216,9 @@ extension RestoreRunBehavior {
         case .not(let view): return view
         case .found(let found): checks = found
         }
+        guard let approvalAskedBy = approvalAskedBy(snapshot) else {
+            return .looking("reading who archives to the source", [], nil)
+        }
         if let waiting = leaving(snapshot.occupants, request) { return waiting }
         if let occupied = occupied(snapshot.occupants, request) { return .refused([occupied]) }
         let jobs = PostgresJobs(request: request, settings: snapshot.settings, owner: owner(snapshot.run))
@@ -234,7 +247,7 @@ extension RestoreRunBehavior {
             PlanInput(
                 request: request, source: sourceAccess, sourcePath: path, sourceScan: sourceScan,
                 archive: archiveAccess, archiveScan: scans[.scanArchive], now: now, mustName: mustName(snapshot),
-                checks: checks))
+                checks: checks, approvalAskedBy: approvalAskedBy))
     }
 
     private enum Checks {

@@ -42,6 +42,7 @@ package enum RestoreRunBehavior: Behavior {
         if snapshot.record.ending != nil {
             return snapshot.inPlace.map { cleanUpInPlace(snapshot, $0, draft) } ?? cleanUp(snapshot, draft)
         }
+        if mustKnowSpace(snapshot), snapshot.inPlace?.space.isUnknown == true { return Decision() }
         if let ending = requestedEnding(snapshot) {
             if ending.state.known == .cancelled, draft.status.cancelRequestedAt == nil {
                 draft.status.cancelRequestedAt = now.wholeSecond
@@ -73,6 +74,10 @@ package enum RestoreRunBehavior: Behavior {
         if snapshot.run.spec?.cancel == true {
             return Ending(state: .cancelled, reason: "Cancelled", message: "cancelled by spec.cancel")
         }
+        if mustKnowSpace(snapshot), snapshot.inPlace?.space.value?.metadata.isDeleting ?? true {
+            return Ending(
+                state: .interrupted, reason: namespaceDeleted.reason, message: namespaceDeleted.message)
+        }
         if snapshot.run.metadata.isDeleting {
             return Ending(state: .cancelled, reason: "Deleted", message: "cancelled, because the run was deleted")
         }
@@ -85,6 +90,15 @@ package enum RestoreRunBehavior: Behavior {
                     + "new RestoreRun")
         }
         return nil
+    }
+
+    static let namespaceDeleted = PlanFinding(
+        reason: "NamespaceDeleted", message: "the namespace was deleted while the run was under way")
+
+    /// Whoever deletes the namespace of a run in place deletes the run with it, and means another thing than a cancel.
+    static func mustKnowSpace(_ snapshot: RestoreRunSnapshot) -> Bool {
+        snapshot.run.metadata.isDeleting && snapshot.state == .running && snapshot.record.inPlace != nil
+            && snapshot.record.ending == nil && snapshot.run.spec?.cancel != true
     }
 
     /// What the run was asked for; `cancel` is the one field that may change.

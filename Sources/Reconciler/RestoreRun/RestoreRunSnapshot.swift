@@ -23,6 +23,11 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     /// The same for a run that works in place.
     package var inPlace: InPlaceView?
     package var sourceService: Observed<ManagedService>
+    /// The services that write to the archive which is read: what their owners ask of a restore holds, however the archive
+    /// was named. Read only to plan.
+    package var archiveServices: Observed<[ManagedService]> = .unknown
+    /// Read only while the run waits for one.
+    package var approvals: Observed<[RestoreApproval]> = .unknown
     /// Read until it has said where it is; that is remembered.
     package var sourceBackup: Observed<ServiceBackup>
     package var sourceRepository: Observed<BackupRepository>
@@ -222,9 +227,16 @@ extension RestoreRunBehavior {
     private static func observeForPlan(
         _ request: RunRequest, _ snapshot: inout RestoreRunSnapshot, _ reader: inout some Reader
     ) {
-        // Already planned: nothing more is asked until the run starts.
-        guard snapshot.status.plan == nil else { return }
         let space = request.namespace
+        guard snapshot.status.plan == nil else {
+            // Already planned: nothing more is asked until the run starts.
+            if snapshot.record.approvalAskedBy != nil {
+                snapshot.approvals = reader.objects(
+                    RestoreApproval.self, space, labelled: RestoreApproval.runIndex, request.scope.runUID)
+            }
+            return
+        }
+        observeArchiveServices(request, &snapshot, &reader)
         if let name = request.retryOf { snapshot.retryOf = reader.object(RestoreRun.self, space, name) }
         if !request.checks.isEmpty, let name = request.clone {
             snapshot.clone = reader.object(ServiceClone.self, space, name)

@@ -7,8 +7,8 @@ package import Resources
 ///
 /// A run that ended while the ledger was away left its row in a ConfigMap of the controller's own namespace, so that its
 /// deletion never waits for the ledger and nothing is lost. One that began without the ledger (`ledger: BestEffort`)
-/// left there that it runs. What the run itself writes is later than that: such an entry is only brought in when the
-/// run is gone, and goes when the ledger has the run under way.
+/// left there that it runs. What the run itself writes is later than that: such an entry is only brought in when the run
+/// is gone, as that of an interrupted one, and goes when the ledger has the run under way.
 package enum SpoolBehavior: Behavior {
     package typealias Object = ConfigMap
     package typealias Status = NoStatus
@@ -54,8 +54,22 @@ package enum SpoolBehavior: Behavior {
                 : row.status != LedgerWords.state(.pending)
             if isOvertaken { return Decision(effects: [.delete(snapshot.configMap.seen)]) }
         }
-        guard isOutcome || isRunGone(snapshot, entry) else { return Decision() }
-        return Decision(effects: [.record(entry)])
+        if isOutcome { return Decision(effects: [.record(entry)]) }
+        return isRunGone(snapshot, entry) ? Decision(effects: [.record(presumed(entry, at: now))]) : Decision()
+    }
+
+    /// Of a run that began and is gone: what has become of it nobody knows.
+    private static func presumed(_ entry: LedgerEntry, at now: Timestamp) -> LedgerEntry {
+        var entry = entry
+        entry.status = LedgerWords.state(.interrupted)
+        entry.inferred = true
+        entry.failedPhase = entry.phase
+        entry.phase = LedgerWords.phase(.failed)
+        entry.errorMessage = LostRun.message
+        entry.finishedAt = now.wholeSecond
+        entry.audit.append(
+            AuditEntry(operation: .finished, attempt: 0, actor: nil, detail: LostRun.reason, at: now.wholeSecond))
+        return entry
     }
 
     /// Nobody will write the row of this entry any more.

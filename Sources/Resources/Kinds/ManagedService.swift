@@ -13,6 +13,20 @@ package struct ManagedService: CustomResource {
         self.spec = spec
         self.status = status
     }
+
+    /// Found by the archive that it writes to.
+    package static let archiveIndex = "reprise.dev/archive"
+    package var indexed: [String: String]? {
+        guard let archive = spec?.archive, let repository = archive.repository?.name, let path = archive.path else {
+            return metadata.labels
+        }
+        return labels(and: Self.archiveIndex, Self.archiveKey(repository, path))
+    }
+
+    /// - Parameter path: Below the repository's prefix, without the major version; slashes at its ends don't count.
+    package static func archiveKey(_ repository: String, _ path: String) -> String {
+        ([repository] + path.split(separator: "/").map(String.init)).joined(separator: "/")
+    }
 }
 
 package struct ManagedServiceSpec: Codable, Equatable, Sendable {

@@ -175,6 +175,8 @@ package struct RestoreRecord: Codable, Equatable, Sendable {
     package var unreadableSince: Timestamp?
     /// It began while the ledger was away, as `ledger: BestEffort` lets it: what it spooled was its row.
     package var startedWithoutLedger: Bool?
+    /// The ManagedServices whose policy asked for an approval when the run was planned; absent where none did.
+    package var approvalAskedBy: [String]?
     package var originalReplicas: Int?
     /// The claim that this attempt made. Deleting or re-using data goes by this UID and never by name.
     package var claimUID: String?

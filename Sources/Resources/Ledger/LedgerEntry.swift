@@ -107,6 +107,9 @@ package struct LedgerRow: Equatable, Sendable {
     package var inferred: Bool
     /// Hash of the newest audit row of the run.
     package var auditHead: String?
+    /// For a destructive run that has not ended: the newest completed run of any cluster that was asked for the very
+    /// same.
+    package var repeats: AppliedRun?
 
     package init(id: String, status: String, phase: String, attempt: Int) {
         self.id = id
@@ -118,6 +121,56 @@ package struct LedgerRow: Equatable, Sendable {
 
     /// Whether this row is terminal: nothing but an inferred row is ever replaced then.
     package var isTerminal: Bool { LedgerWords.isTerminal(status) }
+}
+
+/// A row that has not ended.
+package struct UnfinishedRun: Equatable, Sendable {
+    /// Identity of its row: rows are told in this order.
+    package var id: Int64
+    package var runUID: String
+    package var namespace: String
+    package var name: String
+
+    package init(id: Int64, runUID: String, namespace: String, name: String) {
+        self.id = id
+        self.runUID = runUID
+        self.namespace = namespace
+        self.name = name
+    }
+
+    /// How many are told at once.
+    package static let page = 500
+}
+
+/// What the ledger says of a run whose object is gone before its end was known.
+package enum LostRun {
+    package static let reason = "ObjectGone"
+    package static let message =
+        "the RestoreRun is gone, and its end was never seen; what it made, if anything, carries its UID in the label "
+        + "reprise.dev/run-uid"
+}
+
+/// A destructive run that was completed, as the ledger has it.
+package struct AppliedRun: Equatable, Sendable {
+    /// Identity of its row, as decimal text.
+    package var id: String
+    package var namespace: String
+    package var name: String
+    package var runUID: String
+    /// Of another cluster that writes to the same ledger.
+    package var isElsewhere: Bool
+    package var finishedAt: Timestamp?
+
+    package init(
+        id: String, namespace: String, name: String, runUID: String, isElsewhere: Bool, finishedAt: Timestamp?
+    ) {
+        self.id = id
+        self.namespace = namespace
+        self.name = name
+        self.runUID = runUID
+        self.isElsewhere = isElsewhere
+        self.finishedAt = finishedAt
+    }
 }
 
 /// What can be asked of the ledger. Asking is reading: the answer wakes the asker when it changes.

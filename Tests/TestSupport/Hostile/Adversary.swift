@@ -153,7 +153,7 @@ package final class Adversary {
 
     /// A ledger's call has no patience of its own: the connection's keepalive ends it.
     private func silence(_ call: WireCall) -> Interference {
-        guard call.verb == "RECORD" || call.verb == "ASK" else { return .silence }
+        guard CallName.ledgerVerbs.contains(call.verb) else { return .silence }
         return .fail(ExchangeError(.timedOut, "the ledger did not answer"))
     }
 
@@ -190,11 +190,11 @@ package final class Adversary {
     /// What lasts and concerns every call.
     private func outage(of call: WireCall) -> Interference? {
         let now = world.scheduler.now
-        let isLedger = call.verb == "RECORD" || call.verb == "ASK"
+        let isLedger = CallName.ledgerVerbs.contains(call.verb)
         if isLedger, now < ledgerMuteUntil {
             return .delay(ledgerMuteUntil - now)
         }
-        if call.verb == "RECORD", now < ledgerReadOnlyUntil {
+        if ["RECORD", "PRESUME"].contains(call.verb), now < ledgerReadOnlyUntil {
             return .fail(ExchangeError(.connectionLost, "cannot execute INSERT in a read-only transaction"))
         }
         if !isLedger, now < serverDownUntil { return .fail(ExchangeError(.unreachable, "connection refused")) }

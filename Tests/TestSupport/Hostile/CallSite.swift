@@ -19,10 +19,11 @@ package struct CallName: Hashable, Comparable, Sendable, CustomStringConvertible
 
     package var description: String { "\(verb) \(what)" }
 
+    package static let ledgerVerbs: Set = ["ASK", "RECORD", "SEEK", "PRESUME"]
     /// A call of the ledger, and not of the API server.
-    package var isLedger: Bool { verb == "RECORD" || verb == "ASK" }
+    package var isLedger: Bool { Self.ledgerVerbs.contains(verb) }
     package var isStream: Bool { verb == "WATCH" || verb == "FOLLOW" }
-    package var isWrite: Bool { ["POST", "PUT", "PATCH", "DELETE", "RECORD"].contains(verb) }
+    package var isWrite: Bool { ["POST", "PUT", "PATCH", "DELETE", "RECORD", "PRESUME"].contains(verb) }
 }
 
 /// A call by its meaning: what it is, whom it is about, and where that one stands.
@@ -147,7 +148,7 @@ package final class Bearings {
         if call.target.hasPrefix("ledger/") {
             let parts = call.target.split(separator: "/").map(String.init)
             // ledger/<name>/<status>/<phase> or ledger/<uid>
-            guard parts.count > 2 else { return (CallName(call.verb, "ledger"), parts.last ?? "") }
+            guard parts.count > 2 else { return (CallName(call.verb, "ledger"), parts.count > 1 ? parts[1] : "") }
             return (CallName(call.verb, parts[2]), parts[1])
         }
         guard let route = try? targets.route(call.target) else { return (CallName(call.verb, "?"), "") }

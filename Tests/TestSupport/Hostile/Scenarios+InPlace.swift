@@ -9,7 +9,7 @@ import Resources
 extension Scenario {
     static let inPlace: [Scenario] = [
         latest, backToAMoment, checkFails, rolledBack, inPlaceRejected, inPlaceCancelled, scaledMeanwhile, twoOnOne,
-        inPlaceStopped,
+        inPlaceStopped, inPlaceTwice, inPlaceLost,
     ]
 
     /// The user's service serves these rows, runs, and is locked by nobody.
@@ -24,6 +24,8 @@ extension Scenario {
 
     private static func ended(_ stage: Stage, _ run: String, _ reason: String) -> String? {
         let found = stage.ends(of: run)
+        // Somebody may have taken it away when it had ended, and applied it again.
+        if found == "AlreadyApplied", reason == "Completed" { return nil }
         return found == reason ? nil : "\(run) ended as \(found), and not as \(reason)"
     }
 
@@ -132,5 +134,47 @@ extension Scenario {
         $0.approve("monday")
     } isWrong: {
         ended($0, "monday", "Completed") ?? serves($0, all4, replicas: 0)
+    }
+
+    /// A manifest that stays in Git is applied again when its run was tidied away, and under another name as well.
+    static let inPlaceTwice = Scenario("in-place-twice", length: 240_000) { stage in
+        stage.userService()
+        stage.restoreInPlace("monday") { Stage.toAMoment(&$0, target(stage, -1_000)) }
+        stage.approve("monday")
+        stage.when(UserService.name, is: "Ended", after: 3_000) { stage in
+            stage.delete(.runs, "monday")
+            stage.approve("tuesday")
+            // Again and again, as such tools do: the first time the deleted run may be there still.
+            for moment in [3_000, 30_000, 60_000] as [Int64] {
+                stage.at(moment) { stage in
+                    for name in ["monday", "tuesday"] {
+                        stage.restoreInPlace(name) { Stage.toAMoment(&$0, target(stage, -1_000)) }
+                    }
+                }
+            }
+        }
+    } isWrong: { stage in
+        for run in ["monday", "tuesday"] where stage.ends(of: run) != "AlreadyApplied" {
+            return "\(run) ended as \(stage.ends(of: run)), and its like was completed"
+        }
+        let completed = stage.world.ledger.runs.count { $0.run.columns.status == "completed" }
+        if completed != 1 { return "\(completed) runs were completed" }
+        return serves(stage, ["order 1", "order 2"])
+    }
+
+    /// A run that waits for its approval is taken away by force, finalizer and all: its row must not stay open.
+    static let inPlaceLost = Scenario("in-place-lost", length: 240_000, isSmooth: false) { stage in
+        stage.userService()
+        stage.restoreInPlace("monday")
+        stage.when(UserService.name, is: "Planned", after: 1_000 + stage.draw("gone", below: 3_000)) { stage in
+            stage.delete(.runs, "monday")
+            stage.edit(.runs, "monday") { $0.set(["metadata", "finalizers"], []) }
+            stage.at(3_000) { $0.restoreInPlace("tuesday") { $0.set(["requestID"], "again") } }
+            stage.approve("tuesday")
+        }
+    } isWrong: { stage in
+        let lost = stage.world.ledger.runs.first { $0.run.columns.name == "monday" }?.run.columns
+        if let lost, !LedgerWords.isTerminal(lost.status) { return "the row of the lost run is \(lost.status)" }
+        return ended(stage, "tuesday", "Completed") ?? serves(stage, all4)
     }
 }

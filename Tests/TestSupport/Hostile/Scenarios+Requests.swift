@@ -7,7 +7,7 @@ import Seams
 /// Stories of ledgers that are away, of archives with traps, and of people who change their minds.
 extension Scenario {
     static let ledgers: [Scenario] = [ledgerAway, ledgerAwayAtTheEnd, lateRefusal] + bestEffort
-    static let requests: [Scenario] = [traps, edited, afterTheEnd, nameTaken]
+    static let requests: [Scenario] = [traps, edited, afterTheEnd, nameTaken, copyAskedFor]
 
     /// The ledger is away when a run is to begin.
     static let ledgerAway = Scenario("ledger-away-at-the-plan", weight: 2, isSmooth: false) { stage in
@@ -68,7 +68,8 @@ extension Scenario {
         }
         stage.run("monday", into: "orders-a") { $0.set(["spec", "source", "archive", "path"], "left-db") }
         stage.run("tuesday", into: "orders-b") { $0.set(["spec", "source", "archive", "path"], "short-db") }
-        stage.when("orders-b", is: "Provision", after: 500) {
+        // Not when the controller has seen that: it may be dead for longer than the fetch takes.
+        stage.whenMade(.pods, "orders-b-0", after: 500) {
             $0.world.happen(.loseSegment("prod/postgres/short-db/15", 6))
         }
     } isWrong: { stage in
@@ -112,5 +113,24 @@ extension Scenario {
         }
     } isWrong: { stage in
         says(stage, "orders-a", "NotOurs") ?? stage.harm
+    }
+
+    /// The owner of the data wants to be asked before it is copied: one copy is agreed to, another is not.
+    static let copyAskedFor = Scenario("copy-asked-for", targets: 2) { stage in
+        stage.world.apply([
+            "apiVersion": "reprise.dev/v1alpha1", "kind": "ManagedService",
+            "metadata": ["name": "shop", "namespace": .string(Story.space)],
+            "spec": [
+                "engine": "Postgres", "workload": ["name": "shop"], "major": 15,
+                "archive": ["repository": ["name": "prod-readonly"], "path": "orders-db"],
+                "protection": ["approval": ["NewService"]],
+            ],
+        ])
+        stage.run("monday", into: "orders-a")
+        stage.run("tuesday", into: "orders-b")
+        stage.approve("monday")
+        stage.approve("tuesday", decision: "Reject")
+    } isWrong: { stage in
+        expect(stage, "orders-a", everything, ["Completed"]) ?? expect(stage, "orders-b", nil, ["Rejected"])
     }
 }

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A base backup that retention deletes under those who restore it; and another service's data in a service's place."""
+import functools
+import re
+import time
+import unittest
+
+import manifests as make
+import test_5_in_place
+from cluster import OURS, Store, wait
+from manifests import SPACE
+from world import condition, world
+
+EXPIRING, PLACE = "orders-expiring", "prod/deep/expiring/"
+
+
+def setUpModule():
+    expiring()
+
+
+@functools.cache
+def expiring():
+    return Expiring(world())
+
+
+class Expiring:
+    """The source's archive once more, in a place where retention is at work; a clone of it that fetches slowly."""
+
+    def __init__(self, it):
+        self.it, self.store = it, Store("source-writer")
+        self.store_copy(False)
+        self.store_copy(True)
+        names = sorted({re.search(r"base_[0-9A-F]{24}", key)[0] for key, _, _ in it.before if "basebackups_005" in key})
+        self.oldest, self.newest = names[0], names[-1]
+        repository = make.repository("expiring", "prod/deep", "source-reader")
+        repository["spec"] |= {"discovery": {"createBackups": "Newest"}, "scan": {"interval": "10s"}}
+        clone = make.clone(EXPIRING, target={"kind": "BackupEnd"}, archive={"mode": "Disabled"}, configMapRef={"name": "much-slower"})
+        clone["spec"]["source"] = make.archive("expiring", "expiring")
+        it.api.create(
+            repository, make.core("ConfigMap", "much-slower", SPACE, data={"WALG_STAND_IN_DELAY": "3"}), clone)
+
+    def store_copy(self, sentinels):
+        """By the sentinels' times WAL-G knows which backup is the latest."""
+        for key, _, _ in self.it.before:
+            if key.endswith("_sentinel.json") is sentinels:
+                self.store.copy(key, key.replace("prod/orders/", PLACE))
+                time.sleep(1.1 if sentinels else 0)
+
+    def expire(self, backup):
+        for key, _, _ in self.store.listing(PLACE):
+            if f"/{backup}" in key:
+                self.store.delete(key)
+
+    def backup(self, name):
+        """The object of a base backup."""
+        def look():
+            found = self.it.api.list(f"{OURS}/namespaces/{SPACE}/servicebackups")
+            return next((item["metadata"]["name"] for item in found if item["spec"]["discovered"]["name"] == name
+                         and item["spec"]["discovered"]["repository"]["name"] == "expiring"), None)
+        return wait(f"the ServiceBackup of {name}", look)
+
+
+class Expiry(unittest.TestCase):
+    def setUp(self):
+        self.it, self.archive = world(), expiring()
+
+    def test_1_under_a_fetch_a_clone_takes_the_next_one(self):
+        def fetches():
+            runs = self.it.runs_of(EXPIRING)
+            pod = self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{EXPIRING}-0")
+            states = [one.get("state", {}) for one in (pod or {}).get("status", {}).get("initContainerStatuses", [])]
+            return runs and any("running" in one for one in states) and runs[0]
+        run = wait("the clone to fetch", fetches, 90, every=0.1)
+        self.assertEqual(run["status"]["plan"]["baseBackup"], self.archive.newest)
+        self.archive.backup(self.archive.newest)  # it is there, and says Ready
+        self.archive.expire(self.archive.newest)
+        found = self.it.clone_settled(EXPIRING)
+        self.assertEqual(condition(found, "Ready")["status"], "True", found["status"])
+        reasons = {condition(run, "Finished")["reason"]: run["status"]["plan"]["baseBackup"] for run in self.it.runs_of(EXPIRING)}
+        self.assertEqual(reasons, {"SourceExpired": self.archive.newest, "Completed": self.archive.oldest})
+
+    def test_2_in_a_plan_it_is_said_and_nothing_is_made(self):
+        name = self.archive.backup(self.archive.newest)
+        self.it.api.create(make.run("orders-expired", place={"backup": {"name": name}}, archive={"mode": "Disabled"}))
+        run = self.it.ended("orders-expired")
+        self.assertEqual((run["status"]["state"], condition(run, "Finished")["reason"]), ("Failed", "SourceExpired"), run["status"])
+        self.assertIn(self.archive.newest, condition(run, "Finished")["message"])
+        self.assertEqual(self.it.remains("orders-expired"), set())
+
+    def test_3_under_a_run_in_place_the_old_data_is_served_again(self):
+        """Approved, and gone by the time that it is fetched."""
+        service = test_5_in_place.service()
+        wanted = service.rows()
+        service.run("expires", source=make.archive("expiring", "expiring"), confirmCrossService=True)
+        run = service.waits_for_approval("expires")
+        self.assertEqual(run["status"]["plan"]["baseBackup"], self.archive.oldest)
+        self.archive.expire(self.archive.oldest)
+        service.approve("expires")
+        run = self.it.ended("expires")
+        service.serves()
+        self.assertEqual((run["status"]["state"], condition(run, "Finished")["reason"]), ("Failed", "SourceExpired"), run["status"])
+        self.assertEqual(condition(run, "RolledBack")["reason"], "PutBack")
+        self.assertEqual(service.rows(), wanted)
+        self.assertIsNone(service.lock())
+
+
+class OtherService(unittest.TestCase):
+    """Another service's data in the place of this one's, and back."""
+
+    def test_only_who_confirms_it_gets_it_and_can_go_back(self):
+        it, service = world(), test_5_in_place.service()
+        if it.get("managedservices", "orders-db") is None:
+            it.api.create(make.managed("orders-db"))
+        wanted = service.rows()
+        service.run("not-meant", source={"service": {"name": "orders-db"}})
+        run = it.ended("not-meant")
+        self.assertEqual((run["status"]["state"], condition(run, "Finished")["reason"]), ("Failed", "ConfirmMismatch"))
+        self.assertIn("confirmCrossService", condition(run, "Finished")["message"])
+        run = service.restore("meant", source={"service": {"name": "orders-db"}}, confirmCrossService=True)
+        self.assertEqual(run["status"]["state"], "Completed", run["status"])
+        self.assertIn("CrossService", [one["reason"] for one in run["status"]["plan"]["warnings"]])
+        # With this service's password, and without the source's subscriptions.
+        self.assertEqual(service.rows(), it.rows)
+        self.assertEqual(service.sql("select count(*) from pg_subscription where subenabled"), "0")
+        run = service.restore("not-after-all", rollbackOf={"name": "meant"})
+        self.assertEqual(run["status"]["state"], "Completed", run["status"])
+        self.assertEqual(service.rows(), wanted)
+        self.assertIsNone(service.lock())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -55,7 +55,9 @@ struct Plan {
     private var asked: [Int]
 
     /// So often each story is told in turn.
-    private static let rounds = 20
+    private static let rounds = 12
+    /// How much goes wrong in a schedule: a long story has room for more, and costs more.
+    private static func room(_ isLong: Bool) -> Int { isLong ? 12 : 3 }
     /// So often each cell is asked for before weights alone decide.
     private static let enough = 4 * 22
     /// What was tried less often is worth a schedule of its own.
@@ -145,7 +147,7 @@ struct Plan {
         let found = choices[cell].map { spots[$0.profile][$0.site] }
         let steady = found.filter(\.isSteady)
         func worth(_ spot: Spot) -> Int {
-            let room = isLong[spot.profile] ? 8 : 3
+            let room = Self.room(isLong[spot.profile])
             let wanted = Set(spots[spot.profile].lazy.filter { tried[$0.cell] < Self.wanted }.map(\.cell)).count
             return 100_000 * min(room, wanted) / (costs[spot.profile] + 150)
         }
@@ -176,7 +178,7 @@ struct Plan {
             asked[first.cell] += 4
         }
         used.append(first)
-        for _ in 0..<(isLong ? 7 : 2) {
+        for _ in 1..<Self.room(isLong) {
             let telling = choice.seed.flatMap { seeds[first.profile].firstIndex(of: $0) } ?? 0
             guard
                 let other = lesser(

@@ -44,8 +44,9 @@ extension Scenario {
         expect(stage, "orders-a", everything, ["Completed", "Completed"]) ?? says(stage, "orders-a", "Serving")
     }
 
-    /// A clone asks for what this version has not, and a run names its source by its address and is cancelled.
-    static let notAvailable = Scenario("not-available", weight: 2, targets: 2, isSmooth: false) { stage in
+    /// A clone asks for what this version has not. A run names its source by its address and is cancelled; two more are
+    /// refused before anything is looked at.
+    static let notAvailable = Scenario("not-available", weight: 36, targets: 2, isSmooth: false) { stage in
         stage.clone("orders-b") { $0.set(["spec", "managed"], true) }
         stage.run("monday", into: "orders-a") {
             $0.set(
@@ -57,10 +58,28 @@ extension Scenario {
                     ]
                 ])
         }
+        stage.run("tuesday", into: "orders-b") {
+            $0.set(["spec", "recoveryTarget"], ["kind": "Time", "time": "noon"])
+        }
+        stage.at(900) { stage in
+            stage.run("wednesday", into: "orders-a") {
+                $0.set(["spec", "service", "image"], "docker.io/other/image:15")
+            }
+        }
         stage.when("orders-a", is: "Planned", after: 20) { $0.cancel("monday") }
     } isWrong: { stage in
-        if let wrong = expect(stage, "orders-b", nil, []) ?? says(stage, "orders-b", "UnsupportedMode") { return wrong }
-        return endsEarly(stage, "monday", "orders-a", "Cancelled")
+        if let wrong = expect(stage, "orders-b", nil, ["InvalidRecoveryTarget"])
+            ?? says(stage, "orders-b", "UnsupportedMode")
+        {
+            return wrong
+        }
+        if stage.ends(of: "wednesday") != "ImageNotAllowed" {
+            return "wednesday ended as \(stage.ends(of: "wednesday"))"
+        }
+        let early = ["New", "Planning", "Planned", "Claim", "Provision", "Restore"]
+        let end = stage.ends(of: "monday")
+        let isInTime = stage.steps["monday"].map(early.contains) ?? false
+        return end == "Cancelled" || (!isInTime && end == "Completed") ? nil : "monday ended as \(end)"
     }
 
     /// The StatefulSet of a clone is deleted, and so is the repository of its archive: nothing is made again without it.

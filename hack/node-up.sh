@@ -127,6 +127,8 @@ evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available:
 imageGCHighThresholdPercent: 100
 syncFrequency: 5s
 nodeStatusUpdateFrequency: 1s
+kubeAPIQPS: 50
+kubeAPIBurst: 100
 END
 }
 

@@ -39,11 +39,14 @@ final class AuditWriter: Sendable {
     /// How many rows wait for another try.
     var waiting: Int { backlog.withLock { $0.count } }
 
-    /// Writes the audit rows of a record within its transaction, each behind a savepoint.
+    /// Writes the audit rows of a run within the transaction that writes its row, each behind a savepoint.
+    /// - Parameter run: What the row says, with the audit rows to add.
     /// - Throws: `PostgresError`, only when the transaction can't go on.
-    func perform(_ write: RunWrite, _ transaction: PostgresTransaction) throws -> Outcome {
+    func perform(
+        _ run: LedgerEntry, cluster: String, _ transaction: PostgresTransaction
+    ) throws -> Outcome {
         var outcome = Outcome()
-        let own = write.entry.audit.map { AuditItem(cluster: write.cluster, run: write.entry, audit: $0) }
+        let own = run.audit.map { AuditItem(cluster: cluster, run: run, audit: $0) }
         for item in own + backlog.withLock({ Array($0.prefix(share)) }) {
             // After trouble the rest waits too: each try may cost a lock timeout.
             if outcome.trouble != nil && !outcome.left.isEmpty {
@@ -58,7 +61,7 @@ final class AuditWriter: Sendable {
                 if Self.isHopeless(error) { outcome.done.append(item) } else { outcome.left.append(item) }
             }
         }
-        outcome.head = try Self.head(write.cluster, write.entry.runUID, transaction)
+        outcome.head = try Self.head(cluster, run.runUID, transaction)
         return outcome
     }
 

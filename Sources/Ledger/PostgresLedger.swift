@@ -72,7 +72,10 @@ package final class PostgresLedger: RunLedger {
             return try await connection.perform { session in
                 do {
                     let (row, outcome) = try session.transaction { transaction in
-                        (try write.perform(transaction), try audit.perform(write, transaction))
+                        (
+                            try write.perform(transaction),
+                            try audit.perform(write.entry, cluster: write.cluster, transaction)
+                        )
                     }
                     audit.settle(outcome, run: write.entry.runUID)
                     return row.with(auditHead: outcome.head)
@@ -119,8 +122,13 @@ package final class PostgresLedger: RunLedger {
     package func presumeInterrupted(uid: String, at moment: Timestamp, epoch: Int64) async throws {
         let cluster = clusterUID
         do {
-            try await connection.transaction(.readWrite) { transaction in
-                try UnfinishedRuns.presumeInterrupted(cluster, uid, at: moment, epoch, transaction)
+            let audit = audit
+            try await connection.perform { session in
+                let outcome = try session.transaction { transaction -> AuditWriter.Outcome? in
+                    let run = try UnfinishedRuns.presumeInterrupted(cluster, uid, at: moment, epoch, transaction)
+                    return try run.map { try audit.perform($0, cluster: cluster, transaction) }
+                }
+                if let outcome { audit.settle(outcome, run: uid) }
             }
         } catch {
             throw LedgerError(mapping: error)

@@ -26,39 +26,42 @@ enum UnfinishedRuns {
         return runs
     }
 
-    /// The audit row has attempt 0, so that it takes the place of none that the run itself may still bring.
+    /// - Returns: What the row says now, as far as an audit row copies it, with the audit row that this means; `nil` when there
+    ///   was nothing to end.
     /// - Throws: `LedgerError` (`fenced`) or `PostgresError`.
     static func presumeInterrupted(
         _ cluster: String, _ uid: String, at moment: Timestamp, _ epoch: Int64, _ transaction: PostgresTransaction
-    ) throws {
-        let uid = RunColumns.storable(uid)
+    ) throws -> LedgerEntry? {
+        let stored = RunColumns.storable(uid)
         let open = try transaction.query(
             """
             SELECT epoch FROM reprise.restore_runs
-            WHERE cluster_uid = \(cluster) AND run_uid = \(uid) AND status IN ('pending', 'running') FOR UPDATE
+            WHERE cluster_uid = \(cluster) AND run_uid = \(stored) AND status IN ('pending', 'running') FOR UPDATE
             """)
-        guard let found: Int64 = try open.first?.value("epoch") else { return }
+        guard let found: Int64 = try open.first?.value("epoch") else { return nil }
         guard found <= epoch else {
             throw LedgerError(.fenced, "a leader of epoch \(found) has written this run, this is \(epoch)")
         }
-        _ = try transaction.query(
+        let rows = try transaction.query(
             """
             UPDATE reprise.restore_runs
             SET status = 'interrupted', inferred = true, failed_phase = phase, phase = 'failed',
                 error_message = \(LostRun.message), finished_at = \(moment.rfc3339)::timestamptz,
                 epoch = \(epoch), updated_at = clock_timestamp()
-            WHERE cluster_uid = \(cluster) AND run_uid = \(uid)
+            WHERE cluster_uid = \(cluster) AND run_uid = \(stored)
+            RETURNING namespace, name, mode, spec_digest, source_backup, source_location, origin_service,
+                target_service_name
             """)
-        _ = try? transaction.attempt {
-            try transaction.query(
-                """
-                INSERT INTO reprise.restore_audit (cluster_uid, run_uid, operation, attempt, detail, at,
-                    namespace, name, mode, source_backup, source_location, origin_service, target_service_name)
-                SELECT cluster_uid, run_uid, 'finished', 0, \(LostRun.reason), finished_at,
-                    namespace, name, mode, source_backup, source_location, origin_service, target_service_name
-                FROM reprise.restore_runs WHERE cluster_uid = \(cluster) AND run_uid = \(uid)
-                ON CONFLICT (cluster_uid, run_uid, operation, attempt) DO NOTHING
-                """)
-        }
+        guard let row = rows.first else { return nil }
+        var run = LedgerEntry(
+            runUID: uid, namespace: try row.value("namespace"), name: try row.value("name"),
+            specDigest: try row.value("spec_digest"), createdAt: moment)
+        run.mode = try row.value("mode")
+        run.sourceBackup = try row.optional("source_backup")
+        run.sourceLocation = try row.optional("source_location")
+        run.originService = try row.optional("origin_service")
+        run.targetServiceName = try row.optional("target_service_name")
+        run.audit = [LostRun.audit(at: moment)]
+        return run
     }
 }

@@ -208,9 +208,15 @@ import Testing
         #expect(try await ledger.run(uid: "run-1")?.status == "completed")
         try await world.setAuditFailing(false)
         #expect(try await world.auditCount("run-1") == 0)
+        try await world.setAuditFailing(true)
+        _ = try await ledger.record(cloneEntry("run-3"), epoch: 1)
+        try await ledger.presumeInterrupted(uid: "run-3", at: dawn, epoch: 1)
+        #expect(try await ledger.run(uid: "run-3")?.status == "interrupted")
+        try await world.setAuditFailing(false)
         // The next record of any run brings them along.
         _ = try await ledger.record(cloneEntry("run-2"), epoch: 1)
         #expect(try await world.auditCount("run-1") == 2)
+        #expect(try await world.auditCount("run-3") == 1)
         #expect(try await ledger.run(uid: "run-1")?.auditHead != nil)
     }
 

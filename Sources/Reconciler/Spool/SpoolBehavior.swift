@@ -55,21 +55,9 @@ package enum SpoolBehavior: Behavior {
             if isOvertaken { return Decision(effects: [.delete(snapshot.configMap.seen)]) }
         }
         if isOutcome { return Decision(effects: [.record(entry)]) }
-        return isRunGone(snapshot, entry) ? Decision(effects: [.record(presumed(entry, at: now))]) : Decision()
-    }
-
-    /// Of a run that began and is gone: what has become of it nobody knows.
-    private static func presumed(_ entry: LedgerEntry, at now: Timestamp) -> LedgerEntry {
-        var entry = entry
-        entry.status = LedgerWords.state(.interrupted)
-        entry.inferred = true
-        entry.failedPhase = entry.phase
-        entry.phase = LedgerWords.phase(.failed)
-        entry.errorMessage = LostRun.message
-        entry.finishedAt = now.wholeSecond
-        entry.audit.append(
-            AuditEntry(operation: .finished, attempt: 0, actor: nil, detail: LostRun.reason, at: now.wholeSecond))
-        return entry
+        // Of one that began and is gone nobody knows what has become.
+        return isRunGone(snapshot, entry)
+            ? Decision(effects: [.record(LostRun.presumed(entry, at: now.wholeSecond))]) : Decision()
     }
 
     /// Nobody will write the row of this entry any more.

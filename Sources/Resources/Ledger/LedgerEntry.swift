@@ -148,6 +148,24 @@ package enum LostRun {
     package static let message =
         "the RestoreRun is gone, and its end was never seen; what it made, if anything, carries its UID in the label "
         + "reprise.dev/run-uid"
+
+    /// That it was presumed: with attempt 0, so that it takes the place of no row that the run itself may still bring.
+    package static func audit(at moment: Timestamp) -> AuditEntry {
+        AuditEntry(operation: .finished, attempt: 0, actor: nil, detail: reason, at: moment)
+    }
+
+    /// What becomes of the row of a run that had not ended.
+    package static func presumed(_ run: LedgerEntry, at moment: Timestamp) -> LedgerEntry {
+        var run = run
+        run.status = LedgerWords.state(.interrupted)
+        run.inferred = true
+        run.failedPhase = run.phase
+        run.phase = LedgerWords.phase(.failed)
+        run.errorMessage = message
+        run.finishedAt = moment
+        run.audit.append(audit(at: moment))
+        return run
+    }
 }
 
 /// A destructive run that was completed, as the ledger has it.

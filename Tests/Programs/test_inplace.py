@@ -220,6 +220,18 @@ class PlaceholderCases:
             self.assertEqual((undone["code"], undone["undone"], undone["swapped"]), ("OK", True, False))
             self.assertEqual(snapshot(self.data), before)
 
+    def test_by_hand_when_the_run_is_gone(self):
+        """As docs/in-place.md says: the data has its name back, the next run goes on, and nothing of it is taken for data."""
+        before = self.service()
+        self.held()
+        self.assertEqual((self.data / "held-by-reprise").read_text(), "run-1\n")
+        self.data.rename(self.workspace / "placeholder")
+        (self.workspace / "pre-restore").rename(self.data)
+        self.assertEqual(snapshot(self.data), before)
+        self.assertIsNone(self.inplace("inspect", REPRISE_RUN_UID="run-2")["heldBy"])
+        self.assertDone(self.restore(REPRISE_RUN_UID="run-2", **self.check(1, ROWS, "1112")))
+        self.assertEqual(self.rows(), 1112)
+
     def test_two_pods_at_once(self):
         self.service()
         one = self.start_program("restore", WALG_STAND_IN_DELAY="3")

@@ -214,7 +214,7 @@ package enum InPlacePlanner {
         if let holder = seen.heldBy {
             return finding(
                 "HeldByOther",
-                "its data is held by the unfinished run \(holder); let that run end; is it gone: docs/in-place.md")
+                "its data is held by the unfinished run \(holder); let it end, or see docs/in-place.md if it is gone")
         }
         return []
     }

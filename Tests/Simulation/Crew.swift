@@ -23,6 +23,7 @@ struct Crew {
                 + ["--worker", "\(number)/\(options.processes)", "--meeting", folder]
             workers.append((try Self.spawn(Array(arguments), into: file), file))
         }
+        let before = Self.childSeconds()
         var coverage = Coverage()
         var isGood = true
         var ends: [pid_t: Int32] = [:]
@@ -47,14 +48,20 @@ struct Crew {
                 print(line)
             }
         }
-        var usage = rusage()
-        getrusage(RUSAGE_CHILDREN.rawValue, &usage)
-        let seconds = Double(usage.ru_utime.tv_sec) + Double(usage.ru_utime.tv_usec) / 1e6
+        let seconds = Self.childSeconds() - before
         let each = 1_000 * seconds / Double(max(1, coverage.schedules))
         print(
             "\(Int(Date().timeIntervalSince(began))) s with \(options.processes) processes; \(Int(seconds)) s of "
                 + "processor time, \(Int(each.rounded())) ms for each schedule")
         return Report(coverage, options).tell() && isGood
+    }
+
+    /// Processor time of the children that have ended. A shell that has built the program and became it has children of its
+    /// own in it.
+    private static func childSeconds() -> Double {
+        var usage = rusage()
+        getrusage(RUSAGE_CHILDREN.rawValue, &usage)
+        return Double(usage.ru_utime.tv_sec) + Double(usage.ru_utime.tv_usec) / 1e6
     }
 
     /// Where a worker tells the others what it has tried.

@@ -167,8 +167,13 @@ extension Scenario {
         stage.userService()
         stage.restoreInPlace("monday")
         stage.when(UserService.name, is: "Planned", after: 1_000 + stage.draw("gone", below: 3_000)) { stage in
-            stage.delete(.runs, "monday")
-            stage.edit(.runs, "monday") { $0.set(["metadata", "finalizers"], []) }
+            // And again, should somebody apply it once more.
+            for moment in [0, 20_000, 50_000] as [Int64] {
+                stage.at(moment) { stage in
+                    stage.delete(.runs, "monday")
+                    stage.edit(.runs, "monday") { $0.set(["metadata", "finalizers"], []) }
+                }
+            }
             stage.at(3_000) { $0.restoreInPlace("tuesday") { $0.set(["requestID"], "again") } }
             stage.approve("tuesday")
         }

@@ -175,8 +175,9 @@ def credentials(user):
 # ---------------------------------------------------------------- controller
 
 class Controller:
-    """The controller as a process, started again whenever it ends with status 1, as its Deployment would: a leader that can't
-    reach its API server for 10 s ends, and on a busy machine that happens. Its log goes on over restarts."""
+    """The controller as a process, started again when it has lost its lease, as its Deployment would: a leader that can't reach
+    its API server for 10 s ends, and on a busy machine that happens. Any other end is a defect. Its log goes on over
+    restarts."""
     log = RUN / "log" / "controller.log"
 
     def __init__(self):
@@ -193,9 +194,12 @@ class Controller:
         wait("the controller to lead", self.leads, 60)
 
     def _supervise(self):
-        while self.process.wait() == 1 and self.is_wanted:
+        while self.process.wait() == 1 and self.is_wanted and self._has_lost_its_lease():
             time.sleep(1)
             self._spawn()
+
+    def _has_lost_its_lease(self):
+        return self.log.read_text(errors="replace").rstrip().splitlines()[-1].startswith("controller: leadershipLost")
 
     def _spawn(self):
         with open(self.log, "ab") as log:
@@ -206,7 +210,7 @@ class Controller:
                 env={**os.environ, "REPRISE_LEDGER": Ledger().conninfo})
 
     def leads(self):
-        if self.process.poll() not in (None, 1):
+        if self.process.poll() is not None and not self._has_lost_its_lease():
             tail = self.log.read_text(errors="replace").splitlines()[-5:]
             raise AssertionError(f"the controller ended with {self.process.returncode}: {tail}")
         try:

@@ -28,21 +28,28 @@ def stateful_set(name, replicas):
 class InPlaceCase(Case):
     """In the tests' words a service is a StatefulSet of a user, named orders, and what declares it."""
 
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.spaces = []
+
     def setUp(self):
         super().setUp()
-        self.spaces = []
-        self.addCleanup(self.leave)
         self.controller = self.environment.controller().wait_leading()
 
     def namespace(self, hint):
         self.spaces.append(super().namespace(hint))
         return self.spaces[-1]
 
-    def leave(self):
-        """A controller that is killed again and again should not look at what earlier tests have left each time."""
-        if self._outcome.success:
+    def run(self, result=None):
+        """A controller that is killed again and again should not look at what earlier tests have left each time; what a
+        failed one has left stays for looking around."""
+        result = result if result is not None else self.defaultTestResult()
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) == before:
             for space in self.spaces:
                 self.api.delete('Namespace', None, space)
+        return result
 
     # ------------------------------------------------------------ the service
 

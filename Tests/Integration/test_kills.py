@@ -20,6 +20,7 @@ class Watcher:
 
     def __init__(self, api, namespace, kinds=KINDS):
         self.heard = queue.Queue()
+        self.namespace = namespace
         for kind in kinds:
             version = api.list(kind, namespace)['metadata']['resourceVersion']
             threading.Thread(target=self.follow, args=(api, kind, namespace, version), daemon=True).start()
@@ -65,6 +66,25 @@ MADE = {
 }
 
 
+def kill_at(case, watcher, triggers, seconds, is_over, also=lambda kind, thing: None):
+    """Kills at the first event of each trigger, until it is over. Gives the names of those that were set off."""
+    waiting, done = dict(triggers), []
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            kind, event, thing = watcher.next(0.5)
+        except queue.Empty:
+            continue
+        if is_over(kind, thing):
+            return done
+        for name in [name for name, look in waiting.items() if look(kind, event, thing)]:
+            case.controller.restart_after_kill()
+            done.append(name)
+            del waiting[name]
+        also(kind, thing)
+    case.fail(f'not over within {seconds} s after kills at {done}: {case.describe(watcher.namespace)}')
+
+
 class KillTests(Case):
     def setUp(self):
         super().setUp()
@@ -76,22 +96,10 @@ class KillTests(Case):
         self.make_clone(space)
         return space, watcher
 
-    def follow(self, space, watcher, triggers, seconds=90):
-        """Kills at the first event of each trigger. Gives the names of those that were set off."""
-        waiting, done = dict(triggers), []
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            try:
-                kind, event, thing = watcher.next(0.5)
-            except queue.Empty:
-                continue
-            if kind == 'ServiceClone' and condition(thing, 'Ready').get('status') == 'True':
-                return done
-            for name in [name for name, look in waiting.items() if look(kind, event, thing)]:
-                self.controller.restart_after_kill()
-                done.append(name)
-                del waiting[name]
-        self.fail(f'not ready within {seconds} s after kills at {done}: {self.describe(space)}')
+    def follow(self, watcher, triggers):
+        def is_ready(kind, thing):
+            return kind == 'ServiceClone' and condition(thing, 'Ready').get('status') == 'True'
+        return kill_at(self, watcher, triggers, 90, is_ready)
 
     def test_in_each_step_and_the_world_goes_on_without_it(self):
         """Killed in a step; pods and Jobs go on meanwhile; the next controller finds the step done or half done."""
@@ -115,14 +123,14 @@ class KillTests(Case):
             'Planning': entered('Planning'), 'Planned': entered('Planned'),
             'Pending in the ledger': entered('WaitingForLedger'), 'Starting': entered('Starting')}
         space, watcher = self.begin('prepare')
-        done = self.follow(space, watcher, looks)
+        done = self.follow(watcher, looks)
         self.assertLessEqual({'Preparing', 'Planning', 'Planned'}, set(done))
         self.assert_one_of_each(space)
 
     def test_at_whatever_it_makes(self):
         """One run, and a kill at the appearance of every single object."""
         space, watcher = self.begin('made')
-        self.assertEqual(set(self.follow(space, watcher, MADE)), set(MADE))
+        self.assertEqual(set(self.follow(watcher, MADE)), set(MADE))
         self.assert_one_of_each(space)
         jobs = [job for job in self.api.items('Job', space) if '-catalog-' not in job['metadata']['name']]
         self.assertEqual(len(jobs), 5, 'no Job was started twice')

@@ -224,6 +224,15 @@ struct InPlaceTests {
         #expect(entry.targetUID == InPlaceWorld.workloadUID)
     }
 
+    /// What the Job that replaces the data was told.
+    private static func replaceVariables(_ world: InPlaceWorld) throws -> [VariableManifest] {
+        let job = try #require(
+            world.effects.compactMap { effect in
+                if case .create(.job(let job)) = effect, job.metadata.name.contains("replace") { job } else { nil }
+            }.first)
+        return try #require(job.spec.template.spec.containers.first).env
+    }
+
     @Test("the backup that a ServiceBackup names is restored, wherever it says to be from then on")
     func namedBackup() throws {
         var world = InPlaceWorld {
@@ -247,11 +256,7 @@ struct InPlaceTests {
         world.approve()
         world.settle()
         #expect(world.state == .completed)
-        let job = try #require(
-            world.effects.compactMap { effect in
-                if case .create(.job(let job)) = effect, job.metadata.name.contains("replace") { job } else { nil }
-            }.first)
-        let variables = job.spec.template.spec.containers[0].env
+        let variables = try Self.replaceVariables(world)
         #expect(variables.first { $0.name == "REPRISE_SOURCE_PREFIX" }?.value == "s3://backups/prod/orders/15")
         #expect(variables.first { $0.name == "REPRISE_BACKUP" }?.value == Story.backup.name)
         #expect(
@@ -277,11 +282,7 @@ struct InPlaceTests {
         world.approve()
         world.settle()
         #expect(world.state == .completed)
-        let job = try #require(
-            world.effects.compactMap { effect in
-                if case .create(.job(let job)) = effect, job.metadata.name.contains("replace") { job } else { nil }
-            }.first)
-        let variables = job.spec.template.spec.containers[0].env
+        let variables = try Self.replaceVariables(world)
         #expect(variables.first { $0.name == "REPRISE_SOURCE_PREFIX" }?.value == "s3://backups/prod/lost/15")
         let entry = RestoreRunBehavior.entry(for: world.run, world.run.status ?? RestoreRunStatus())
         #expect(entry.sourceLocation == "s3://backups/prod/lost/15")

@@ -108,10 +108,8 @@ package struct InPlaceRequest: Equatable, Sendable {
             return .success((.archive(RunRequest.Source(repository: repository, path: path)), nil))
         }
         if let location = source?.location, let repository = location.repository?.name {
-            if let engine = location.engine, engine.known != .postgres {
-                return refused(
-                    RunRequest.unsupported(
-                        "spec.source.location.engine", "\(engine.text) is not available in this version"))
+            if let obstacle = EngineDescription.obstacle(to: spec, of: location.engine) {
+                return refused(RunRequest.unsupported("spec.source.location.engine", obstacle))
             }
             guard let uri = BackupURI(location.uri ?? "") else {
                 return refused(RunRequest.notWalg(location, spec.recoveryTarget))

@@ -46,6 +46,30 @@ struct PostgresServiceTests {
             restore: restore)
     }
 
+    @Test("what is overridden is in its objects")
+    func overrides() throws {
+        var service = try Self.service(.entrypoint(targetTime: nil))
+        var wanted = service.request.service
+        wanted.port = 6_432
+        wanted.storage?.className = "fast"
+        wanted.imagePullSecrets = [.init(name: "registry")]
+        wanted.nodeSelector = ["disk": "nvme"]
+        wanted.labels = ["team": "orders"]
+        wanted.annotations = ["note": "copy"]
+        service.request.service = wanted
+        #expect(service.clientService.spec.ports.map(\.port) == [6_432])
+        #expect(service.claim.spec.storageClassName == "fast")
+        for manifest in [service.quarantined, service.opened] {
+            let template = manifest.spec.template
+            let container = try #require(template.spec.containers.first)
+            #expect(container.image == "registry.example.com/postgres-walg:15")
+            #expect(container.resources?.requests == ["memory": "1Gi"])
+            #expect(template.spec.imagePullSecrets == wanted.imagePullSecrets)
+            #expect(template.spec.nodeSelector == wanted.nodeSelector)
+            #expect(template.metadata.labels["team"] == "orders" && template.metadata.annotations?["note"] == "copy")
+        }
+    }
+
     static func values(_ variables: [VariableManifest]) -> [String: String] {
         Dictionary(variables.map { ($0.name, $0.value ?? "(from a Secret)") }) { _, last in last }
     }

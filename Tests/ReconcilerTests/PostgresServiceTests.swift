@@ -154,6 +154,9 @@ struct PostgresServiceTests {
         let quarantined = try #require(service.quarantined.spec.template.spec.containers.first)
         let change = service.opening
         var env = Self.values(quarantined.env)
+        // Somebody has set them meanwhile, whatever the quarantine itself had: they go too, or it would never be opened.
+        env["WALG_CLONE_FROM"] = "s3://prod/elsewhere/15"
+        env["WALG_CLONE_TARGET_TIME"] = "2026-05-01 00:00:00"
         for name in change.removeEnv { env[name] = nil }
         env.merge(Self.values(change.env)) { _, new in new }
         let opened = try #require(service.opened.spec.template.spec.containers.first)

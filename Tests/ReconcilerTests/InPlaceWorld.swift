@@ -51,6 +51,7 @@ struct InPlaceWorld: CustomStringConvertible {
         spec.major = 15
         spec.claim = "data"
         spec.archive = .init(repository: .init(name: "prod"), path: "orders")
+        spec.credentials = .init(secretName: "orders-password")
         return ManagedService(
             metadata: ObjectMeta(name: "orders", namespace: "staging", uid: "m-1", resourceVersion: "2"), spec: spec)
     }

@@ -110,9 +110,10 @@ extension RestoreRunBehavior {
                 return fail(snapshot, draft, finding)
             }
             noteFailure(&draft, snapshot)
+            let isCross = planned.isCrossService ?? false
+            let recheck = jobs.inspect(job.ordinal, again: true, isCrossService: isCross)
             return withRecord(
-                Decision(status: draft.status, effects: [.create(.job(jobs.inspect(job.ordinal, again: true)))]),
-                snapshot, draft.status)
+                Decision(status: draft.status, effects: [.create(.job(recheck))]), snapshot, draft.status)
         case .running(let obstacle, let since):
             let ends = (since ?? draft.now).adding(seconds: prepareDeadline)
             if draft.now >= ends {

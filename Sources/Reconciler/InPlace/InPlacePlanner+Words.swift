@@ -36,4 +36,16 @@ extension InPlacePlanner {
                 + "\(input.request.service) of \(major); name a backup of version \(major), or restore into a new service"
         )
     }
+
+    /// The passwords of another service's data are reset, and nobody could log in without one of this service's own.
+    static func credentialsMissing(
+        _ credentials: ManagedServiceSpec.ServiceCredentials?, _ service: String
+    ) -> PlanFinding? {
+        guard credentials?.secretName == nil else { return nil }
+        return PlanFinding(
+            reason: "CredentialsMissing",
+            message: "spec.credentials.secretName of ManagedService \(service) is not set: the data of another service "
+                + "gets this service's password, and loses its own ones. Name the Secret that has it (and its key, "
+                + "spec.credentials.passwordKey, if that is not \"password\")")
+    }
 }

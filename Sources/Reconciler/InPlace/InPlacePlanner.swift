@@ -266,8 +266,10 @@ package enum InPlacePlanner {
         _ input: InPlaceInput, _ origin: InPlaceInput.ArchiveOrigin, _ pinned: PinnedBackup
     ) -> [PlanFinding] {
         let own = input.inspection.systemIdentifier
-        guard isOther(input, origin, pinned), !input.request.confirmsCrossService else { return [] }
-        return [
+        guard isOther(input, origin, pinned) else { return [] }
+        let missing = credentialsMissing(input.unit.credentials, input.request.service).map { [$0] } ?? []
+        guard !input.request.confirmsCrossService else { return missing }
+        return missing + [
             PlanFinding(
                 reason: "ConfirmMismatch",
                 message: "spec.source: \(origin.source.uri(origin.path)) has the data of another service (system "

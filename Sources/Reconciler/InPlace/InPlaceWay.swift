@@ -181,8 +181,7 @@ struct InPlaceWay: Way {
             target: target, isInclusive: request.isInclusive, timeline: snapshot.record.targetTimeline ?? "current",
             isCrossService: isCross, takesTail: !isCross && request.recovery.moment == .latest,
             rollbackUID: planned.rollbackUID, stoppedAt: planned.stoppedAt, checks: snapshot.record.checks ?? [],
-            amcheck: request.amcheck,
-            credentials: view.service.value?.spec?.credentials)
+            amcheck: request.amcheck)
         let ordinal = snapshot.jobs[.replace]?.ordinal ?? 1
         return jobs.replace(ordinal, what, deadline: RestoreRunBehavior.wholeDeadline(snapshot) - 600)
     }

@@ -20,6 +20,8 @@ package struct ServiceUnit: Equatable, Sendable {
     package var template: ServiceWorkload.PodFacts
     /// As the ManagedService says; else the volume does.
     package var major: Int?
+    /// Where the ManagedService says that its password is.
+    package var credentials: ManagedServiceSpec.ServiceCredentials?
 
     /// Puts together what the two objects say.
     /// - Returns: what speaks against working on it, instead.
@@ -60,7 +62,8 @@ package struct ServiceUnit: Equatable, Sendable {
             let unit = ServiceUnit(
                 statefulSet: name, uid: workload.metadata.uid ?? "", replicas: workload.replicas, pod: "\(name)-0",
                 claim: "\(volume)-\(name)-0", volume: volume, mount: mount, dataDirectory: directory ?? "",
-                image: image, profile: profile, container: container, template: template, major: service.spec?.major)
+                image: image, profile: profile, container: container, template: template, major: service.spec?.major,
+                credentials: service.spec?.credentials)
             if let finding = unit.misplaced(directory) { return .failure(ServiceRefusal(finding)) }
             return .success(unit)
         }

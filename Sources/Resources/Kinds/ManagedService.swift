@@ -47,6 +47,13 @@ package struct ManagedServiceSpec: Codable, Equatable, Sendable {
         package var secretName: String?
         package var userKey: String?
         package var passwordKey: String?
+
+        package static let defaultPasswordKey = "password"
+
+        package init(secretName: String?, passwordKey: String? = nil) {
+            self.secretName = secretName
+            self.passwordKey = passwordKey
+        }
     }
 
     package struct Protection: Codable, Equatable, Sendable {

@@ -312,9 +312,11 @@ package struct VolumeManifest: Encodable, Equatable, Sendable {
         self.persistentVolumeClaim = Claim(claimName: claim, readOnly: readOnly)
     }
 
-    package init(name: String, secret: String, mode: Int? = nil) {
+    /// - Parameter passwordKey: Of all keys only this one, as the file `password`.
+    package init(name: String, secret: String, mode: Int? = nil, passwordKey: String? = nil) {
         self.name = name
-        self.secret = SecretFiles(secretName: secret, defaultMode: mode)
+        let items = passwordKey.map { [Projection.Item(key: $0, path: "password")] }
+        self.secret = SecretFiles(secretName: secret, defaultMode: mode, items: items)
     }
 
     package init(name: String, configMap: String) {
@@ -347,6 +349,7 @@ package struct VolumeManifest: Encodable, Equatable, Sendable {
     package struct SecretFiles: Encodable, Equatable, Sendable {
         package var secretName: String
         package var defaultMode: Int?
+        package var items: [Projection.Item]?
     }
 
     package struct ConfigMapFiles: Encodable, Equatable, Sendable {

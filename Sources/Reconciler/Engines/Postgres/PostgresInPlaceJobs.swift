@@ -23,11 +23,24 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
     }
 
     /// Looks at the volume beside the running service, and changes nothing.
-    package func inspect(_ ordinal: Int, again: Bool = false) -> JobManifest {
+    /// - Parameter isCrossService: The replacement is going to need the password: a Secret or key that is not there is
+    ///   noticed while the service still runs.
+    package func inspect(_ ordinal: Int, again: Bool = false, isCrossService: Bool = false) -> JobManifest {
         let role: JobRole = again ? .recheck : .inspect
         let variables = [VariableManifest("REPRISE_ACTION", value: "inspect")]
-        let pod = podSpec(role, ordinal, variables, isReadOnly: true, deadline: 300)
+        var pod = podSpec(role, ordinal, variables, isReadOnly: true, deadline: 300)
+        if isCrossService { mountPassword(&pod) }
         return job(role, ordinal, beside(pod), deadline: 300)
+    }
+
+    /// The programs read the file `password`, whatever its key is called.
+    private func mountPassword(_ pod: inout PodSpecManifest) {
+        guard let secret = unit.credentials?.secretName else { return }
+        let key = unit.credentials?.passwordKey ?? ManagedServiceSpec.ServiceCredentials.defaultPasswordKey
+        pod.volumes =
+            (pod.volumes ?? []) + [VolumeManifest(name: "reprise-credentials", secret: secret, passwordKey: key)]
+        pod.containers[0].volumeMounts.append(
+            VolumeMount(name: "reprise-credentials", mountPath: "/reprise/credentials", readOnly: true))
     }
 
     /// One claim, one node: where the service's pod is. The label is set on every pod of a StatefulSet.
@@ -66,7 +79,6 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
         package var stoppedAt: Timestamp?
         package var checks: [VerificationCheck]
         package var amcheck: Bool
-        package var credentials: ManagedServiceSpec.ServiceCredentials?
     }
 
     /// Sets the data aside, restores beside it, verifies, and swaps.
@@ -93,11 +105,7 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
         set("REPRISE_STOPPED_AT", what.stoppedAt.map { "\($0.microseconds / 1_000_000)" })
         variables += PostgresJobs.variables(what.checks, amcheck: what.amcheck)
         var pod = podSpec(.replace, ordinal, variables, isReadOnly: false, deadline: deadline)
-        if what.isCrossService, let secret = what.credentials?.secretName {
-            pod.volumes = (pod.volumes ?? []) + [VolumeManifest(name: "reprise-credentials", secret: secret)]
-            pod.containers[0].volumeMounts.append(
-                VolumeMount(name: "reprise-credentials", mountPath: "/reprise/credentials", readOnly: true))
-        }
+        if what.isCrossService { mountPassword(&pod) }
         return job(.replace, ordinal, pod, deadline: deadline + 120)
     }
 

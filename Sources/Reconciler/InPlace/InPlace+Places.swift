@@ -96,7 +96,7 @@ extension RestoreRunBehavior {
             guard let access = RepositoryAccess(repository) else {
                 return .not(.refused(findings + [incomplete(repository, "spec.source")]))
             }
-            if !access.allows(unit.image) { findings.append(notAllowedInPlace(access, unit)) }
+            if let finding = notAllowedInPlace(access, unit.statefulSet, unit.image) { findings.append(finding) }
             guard findings.isEmpty, let path = access.path(of: source) else {
                 return .not(.refused(findings.isEmpty ? [outside(source, access)] : findings))
             }
@@ -110,11 +110,13 @@ extension RestoreRunBehavior {
             message: "\(kind) \(name) does not exist in namespace \(namespace); create it, and the run goes on")
     }
 
-    private static func notAllowedInPlace(_ access: RepositoryAccess, _ unit: ServiceUnit) -> PlanFinding {
+    /// - Returns: `nil` if the image may read the repository.
+    static func notAllowedInPlace(_ access: RepositoryAccess, _ workload: String, _ image: String) -> PlanFinding? {
+        if access.allows(image) { return nil }
         let allowed = access.allowedImages.isEmpty ? "none" : access.allowedImages.joined(separator: ", ")
         return PlanFinding(
             reason: "ImageNotAllowed",
-            message: "StatefulSet \(unit.statefulSet): image \(unit.image) may not run with the credentials of "
+            message: "StatefulSet \(workload): image \(image) may not run with the credentials of "
                 + "BackupRepository \(access.name) (allowed: \(allowed)); add it to that repository's spec.allowedImages"
         )
     }

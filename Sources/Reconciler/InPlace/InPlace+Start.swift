@@ -16,9 +16,11 @@ extension RestoreRunBehavior {
         case .lost(let finding): return fail(snapshot, draft, finding)
         case .found(let found): workload = found
         }
-        if let outdated = outdated(snapshot, workload) { return fail(snapshot, draft, outdated) }
+        let way = snapshot.record.inPlace.map { InPlaceWay(snapshot: snapshot, view: view, planned: $0) }
+        if let outdated = outdated(snapshot, workload) ?? way?.outdated { return fail(snapshot, draft, outdated) }
         let why = "The data of \(request.service) is going to be replaced"
         if let waiting = awaitApproval(snapshot, view.approvals, why, &draft) { return waiting }
+        if let waiting = awaitPlace(snapshot, way, &draft) { return waiting }
         if let waiting = awaitLock(snapshot, view, request, workload, &draft) { return waiting }
         if let waiting = lookAgain(snapshot, view, &draft) { return waiting }
         draft.record.originalReplicas = workload.replicas

@@ -124,7 +124,7 @@ extension RestoreRunBehavior {
             }
             return
         }
-        if let request = view.request { observeSource(request, &view, &snapshot, &reader) }
+        if let request = view.request { observePlannedSource(request, &view, &snapshot, &reader) }
         if snapshot.isDone(.permit), !snapshot.isDone(.replace) {
             let job = JobObservation.observe(.replace, of: scope, through: &reader)
             snapshot.jobs[.replace] = job
@@ -158,6 +158,7 @@ extension RestoreRunBehavior {
             view.approvals = reader.objects(
                 RestoreApproval.self, request.namespace, labelled: RestoreApproval.runIndex, request.runUID)
             if let planned = snapshot.record.inPlace {
+                observePlannedSource(request, &view, &snapshot, &reader)
                 snapshot.claim = watching(PersistentVolumeClaim.self, request.namespace, planned.claim, &reader)
                 if view.lock?.runUID == request.runUID {
                     snapshot.jobs[.recheck] = .observe(.recheck, of: request.scope, through: &reader)
@@ -195,6 +196,20 @@ extension RestoreRunBehavior {
         case .service, .archive: break
         }
         if let source = view.source { view.repository = reader.object(BackupRepository.self, space, source.repository) }
+    }
+
+    /// Once planned, a run ends when what it was planned for is gone: that must be sure.
+    private static func observePlannedSource(
+        _ request: InPlaceRequest, _ view: inout InPlaceView, _ snapshot: inout RestoreRunSnapshot,
+        _ reader: inout some Reader
+    ) {
+        observeSource(request, &view, &snapshot, &reader)
+        if case .service(let name) = request.source, case .absent(confirmed: false) = view.sourceService {
+            view.sourceService = reader.confirmed(ManagedService.self, request.namespace, name)
+        }
+        if let source = view.source, case .absent(confirmed: false) = view.repository {
+            view.repository = reader.confirmed(BackupRepository.self, request.namespace, source.repository)
+        }
     }
 
     /// From the watch of the one object, and by a quorum read where it is not there: absence is believed only then.

@@ -48,7 +48,7 @@ struct InPlaceWay: Way {
     }
 
     private func stopped(_ workload: ServiceWorkload) -> Evidence {
-        guard workload.replicas == 0 else { return .none }
+        guard workload.replicas == 0 else { return lostPlace.map { .failed($0) } ?? .none }
         return goneFirst ?? .done(warning: nil)
     }
 
@@ -64,7 +64,7 @@ struct InPlaceWay: Way {
     private var permitted: Evidence {
         switch view.permits[.replace] ?? .unknown {
         case .unknown, .absent(confirmed: false): .looking
-        case .absent(confirmed: true): .none
+        case .absent(confirmed: true): lostPlace.map { .failed($0) } ?? .none
         case .present(let permit):
             permit.metadata.labels?[Label.runUID] == uid
                 ? .done(warning: nil)
@@ -80,6 +80,8 @@ struct InPlaceWay: Way {
         guard workload.replicas == 0 else { return .none }
         if case .absent = snapshot.jobs[.replace]?.state {
             if let wait = goneFirst { return wait }
+            if let lostPlace { return .failed(lostPlace) }
+            if place == .looking { return .looking }
             guard permitted == .done(warning: nil) else {
                 return permitted == .none ? lostPermit : permitted
             }
@@ -170,9 +172,8 @@ struct InPlaceWay: Way {
     }
 
     private var replacement: JobManifest? {
-        guard let jobs, let request = view.request, let source = view.source,
-            let access = view.repository.value.flatMap(RepositoryAccess.init), let path = access.path(of: source),
-            snapshot.record.sourceURI == access.place(path), let major = jobs.unit.major ?? plannedMajor
+        guard let jobs, let request = view.request, case .found(let access, let path) = place,
+            let major = jobs.unit.major ?? plannedMajor
         else { return nil }
         let (kind, target) = Workplace.settings(request.recovery.moment)
         let isCross = planned.isCrossService ?? false
@@ -215,12 +216,12 @@ struct InPlaceWay: Way {
                 return PlanFinding(reason: "ReplicasChangedByOther", message: describe(step))
             }
             if case .running(let obstacle, _) = snapshot.jobs[.replace]?.state { return obstacle }
-            if snapshot.jobs[.replace]?.state == .absent, replacement == nil {
+            if snapshot.jobs[.replace]?.state == .absent, replacement == nil, place != .looking {
                 return PlanFinding(
                     reason: "WorkplaceMissing",
                     message:
-                        "ManagedService \(view.request?.service ?? "") or its BackupRepository is gone or was edited; "
-                        + "put it back as it was planned, or cancel the run")
+                        "ManagedService \(view.request?.service ?? "") is gone or was edited; put it back as it was planned, "
+                        + "or cancel the run")
             }
             return nil
         case .serve:

@@ -145,7 +145,7 @@ extension Scenario {
             stage.delete(.runs, "monday")
             stage.approve("tuesday")
             // Again and again, as such tools do: the first time the deleted run may be there still.
-            for moment in [3_000, 30_000, 60_000] as [Int64] {
+            for moment in [3_000, 30_000, 60_000, 120_000] as [Int64] {
                 stage.at(moment) { stage in
                     for name in ["monday", "tuesday"] {
                         stage.restoreInPlace(name) { Stage.toAMoment(&$0, target(stage, -1_000)) }

@@ -159,6 +159,22 @@ struct InPlaceWaitTests {
         #expect(!world.isLocked && world.workload?.replicas == 1)
     }
 
+    @Test("what is not there is said once: while it is read again nothing is written, which would have it read again")
+    func notThere() {
+        for ref in [
+            InPlaceWorld.workload().ref, Ref(PersistentVolumeClaim.resourceKind, "staging", "data-orders-db-0"),
+        ] {
+            var world = InPlaceWorld()
+            world.reader.objects[ref] = nil
+            world.settle()
+            #expect(world.condition(RunCondition.stalled)?.reason == "TargetNotFound")
+            let said = world.run.status
+            world.reader.unread = [ref]
+            world.pass()
+            #expect(world.run.status == said)
+        }
+    }
+
     @Test("nothing is planned before the claim is known, so that another one is noticed")
     func claimFirst() {
         var world = InPlaceWorld()

@@ -26,7 +26,7 @@ extension RestoreRunBehavior {
     ) -> InPlacePlaces {
         let service: ManagedService
         switch view.service {
-        case .unknown: return .not(.looking("reading ManagedService \(request.service)", [], nil))
+        case .unknown: return .not(.reading("reading ManagedService \(request.service)"))
         case .absent:
             return .not(.missing(absent("ManagedService", request.service, request.namespace, "ServiceNotFound")))
         case .present(let found): service = found
@@ -41,7 +41,7 @@ extension RestoreRunBehavior {
         }
         let name = service.spec?.workload?.name ?? ""
         switch view.workload {
-        case .unknown: return .not(.looking("reading StatefulSet \(name)", [], nil))
+        case .unknown: return .not(.reading("reading StatefulSet \(name)"))
         case .absent: return .not(.missing(absent("StatefulSet", name, request.namespace, "TargetNotFound")))
         case .present(let workload):
             if workload.isDeleting {
@@ -63,7 +63,7 @@ extension RestoreRunBehavior {
     ) -> InPlacePlaces {
         if case .service(let name) = request.source, name != request.service {
             switch view.sourceService {
-            case .unknown: return .not(.looking("reading ManagedService \(name)", [], nil))
+            case .unknown: return .not(.reading("reading ManagedService \(name)"))
             case .absent: return .not(.missing(absent("ManagedService", name, request.namespace, "ServiceNotFound")))
             case .present(let other):
                 if let engine = other.spec?.engine, engine.known != .postgres {
@@ -84,7 +84,7 @@ extension RestoreRunBehavior {
                 ]))
         }
         switch view.repository {
-        case .unknown: return .not(.looking("reading BackupRepository \(source.repository)", [], nil))
+        case .unknown: return .not(.reading("reading BackupRepository \(source.repository)"))
         case .absent:
             return .not(
                 .missing(absent("BackupRepository", source.repository, request.namespace, "RepositoryNotFound")))

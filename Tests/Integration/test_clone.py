@@ -1,10 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
 """The story without faults: a ServiceClone becomes Ready, and everything that should say so says so."""
 import json
+import os
+import pathlib
+import shlex
+import threading
 import time
 import unittest
+import urllib.parse
 
 from harness import SYSTEM, Case, clone_spec, condition, until
+
+
+class Reached(threading.Thread):
+    """Whom a process has spoken with over TCP, as addresses and ports, looked at many times a second."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.seen, self.over = pid, set(), threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.wait(0.02):
+            self.seen |= set(self.look())
+
+    def look(self):
+        own = set()
+        for entry in os.scandir(f'/proc/{self.pid}/fd'):
+            try:
+                own.add(os.readlink(entry.path))
+            except OSError:
+                continue
+        for table in ('tcp', 'tcp6'):
+            text = pathlib.Path(f'/proc/{self.pid}/net/{table}').read_text()
+            lines = [line.split() for line in text.splitlines()[1:]]
+            listening = {line[1].split(':')[1] for line in lines if line[3] == '0A'}
+            for line in lines:
+                address, port = line[2].split(':')
+                # Not those who have come to its own port, for probes and metrics.
+                if f'socket:[{line[9]}]' in own and int(port, 16) and line[1].split(':')[1] not in listening:
+                    yield address, int(port, 16)
+
+    def stop(self):
+        self.over.set()
+        self.join(10)
+        return self.seen
 
 
 class CloneTests(Case):
@@ -12,7 +52,9 @@ class CloneTests(Case):
         controller = self.environment.controller().wait_leading()
         space = self.namespace('clone')
         self.make_clone(space)
+        reached = Reached(controller.process.pid)
         clone = self.wait_ready(space)
+        self.check_reached(reached)
         run = self.assert_one_of_each(space)
         self.assertEqual(clone['status']['completedRunUID'], run['metadata']['uid'])
         for kind in ('OwnArchive', 'CredentialsRotated', 'CloneEnvRemoved', 'FreshBackup', 'SourceUntouched'):
@@ -24,6 +66,7 @@ class CloneTests(Case):
         self.assertEqual(condition(run, 'Recorded').get('status'), 'True')
         self.check_events(space)
         self.check_printed(space)
+        self.check_run(space, run)
         self.check_logs(controller)
 
     def check_service(self, space):
@@ -52,6 +95,31 @@ class CloneTests(Case):
         self.assertIn('Ready', line)
         self.assertIn('orders', kubectl('-n', space, 'get', 'reprise').stdout)
         kubectl('-n', space, 'wait', '--for=condition=Ready', '--timeout=5s', 'sclone/orders')
+
+    def check_reached(self, reached):
+        """The controller has spoken with the API server and with the ledger, and with nobody else."""
+        server = urllib.parse.urlparse(json.loads(self.environment.rights.read_text())['clusters'][0]['cluster']['server'])
+        wanted = {server.port, int(dict(self.parameter())['port'])}
+        self.assertEqual({port for _, port in reached.stop()}, wanted)
+
+    def parameter(self):
+        return (word.split('=', 1) for word in shlex.split(self.environment.conninfo))
+
+    def check_run(self, space, run):
+        """It can be waited for, has the id of its row, and is listed with its service: also in the ledger when it is gone."""
+        kubectl, name, uid = self.environment.kubectl, run['metadata']['name'], run['metadata']['uid']
+        kubectl('-n', space, 'wait', '--for=condition=Finished', '--timeout=5s', f'rr/{name}')
+        listed = kubectl('-n', space, 'get', 'rr', '--sort-by=.metadata.creationTimestamp', '-o',
+                         'jsonpath={range .items[?(@.spec.target.newService.name=="orders")]}{.metadata.name} {end}')
+        self.assertEqual(listed.stdout.split(), [name])
+        rows = ("select id, name, recovery_target ->> 'kind' from reprise.restore_runs where target_service_name = 'orders' "
+                f"and namespace = '{space}' order by created_at")
+        self.assertEqual(self.environment.sql(rows), [[run['status']['ledgerID'], name, 'Latest']])
+        self.assertRegex(run['status']['finishedAt'], r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$')
+        kubectl('-n', space, 'delete', 'sclone', 'orders', '--timeout=20s')
+        until('the run is gone', 20, lambda: self.api.get('RestoreRun', space, name) is None)
+        self.assertEqual(self.environment.sql(rows)[0][1], name)
+        self.assertEqual(self.environment.rows(uid)[0]['status'], 'completed')
 
     def check_logs(self, controller):
         """Every line is JSON, and what belongs to a pass says which."""

@@ -124,7 +124,7 @@ struct AdvanceTests {
         #expect(seen.uid == "set-1")
         #expect(change.args == nil)
         #expect(change.replicas == 1)
-        #expect(change.removeEnv == ["WALG_CLONE_FROM"])
+        #expect(change.removeEnv == ["WALG_CLONE_FROM", "WALG_CLONE_TARGET_TIME"])
         #expect(change.env.first { $0.name == "WALG_S3_PREFIX" }?.value == "s3://backups/staging/orders")
         let key = change.env.first { $0.name == "AWS_ACCESS_KEY_ID" }
         #expect(key?.valueFrom?.secretKeyRef?.name == "own-s3")

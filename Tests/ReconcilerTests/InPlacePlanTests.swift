@@ -46,6 +46,27 @@ struct InPlacePlanTests {
         #expect(preview.warnings?.map(\.reason) == ["VolumeNotLookedAt"])
     }
 
+    @Test("a backup, a mode and a service are enough to ask, and the answer repeats them")
+    func asked() throws {
+        var plan = Self.plan()
+        plan.spec = RestorePlanSpec()
+        plan.spec?.mode = Open(.inPlace)
+        plan.spec?.source = RestoreSource(backup: .init(name: BackupSourceTests.name))
+        plan.spec?.target = .init(service: .init(name: "orders"))
+        var reader = Self.reader()
+        reader.add(BackupSourceTests.backup())
+        let preview = try look(plan, reader)
+        #expect(preview.conditions?.isTrue("Ready") == true && preview.hash != nil && preview.errors == nil)
+        #expect((preview.mode, preview.engine) == ("InPlace", "Postgres"))
+        #expect(preview.targetService == .init(name: "orders", isNew: false))
+        #expect(
+            preview.sourceBackup
+                == .init(
+                    name: Story.backup.name, repository: "prod", path: "orders", finishTime: Story.backup.finishTime))
+        #expect(preview.strategy == "WalgRestore" && preview.destructive == true)
+        #expect(preview.steps?.map(\.name) == Step.inPlace.map(\.name.rawValue))
+    }
+
     @Test("that the data of another service is meant is said")
     func other() throws {
         var reader = Self.reader()

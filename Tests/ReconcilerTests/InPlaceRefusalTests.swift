@@ -74,6 +74,21 @@ struct InPlaceRefusalTests {
         Case("ConfirmMismatch", "the data of another service") { world in
             world.run.spec?.source = RestoreSource(archive: .init(repository: .init(name: "prod"), path: "invoices"))
         },
+        Case("MajorMismatch", "spec.source.location.uri is of major version 14, and the data of orders of 15") {
+            $0.run.spec?.source = Story.location("s3://backups/prod/orders/14")
+        },
+        Case("MajorMismatch", "ServiceBackup prod-backup-1 is of major version 14") {
+            $0.run.spec?.source = RestoreSource(backup: .init(name: BackupSourceTests.name))
+            $0.reader.add(BackupSourceTests.backup { $0.major = 14 })
+        },
+        Case("NotWalg", "write s3://bucket/path/<major>/basebackups_005") {
+            $0.run.spec?.source = Story.location(
+                "s3://backups/prod/orders/basebackups_005/base_000000010000000000000002")
+        },
+        Case("InvalidSpec", "path must not end in a major version") { world in
+            world.run.spec?.source = RestoreSource(
+                archive: .init(repository: .init(name: "prod"), path: "orders/15"))
+        },
         Case("InvalidSpec", "has no check rows") { $0.run.spec?.verification = .init(checks: ["rows"], amcheck: nil) },
         Case("TargetOutsideWindow", "spec.recoveryTarget.time") { world in
             world.run.spec?.mode = Open(.pointInTime)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import JSON
 import Reconciler
 import Resources
 import Testing
@@ -139,6 +140,43 @@ struct ManagedServiceTests {
         let slashes = try #require(Self.status(Self.service(archive: "orders"), repository))
         #expect(slashes.conditions?.condition("Ready")?.reason == "Restorable")
         #expect(slashes.observedGeneration == 3)
+    }
+
+    @Test("the window is told as RFC 3339 in UTC")
+    func zone() throws {
+        let found = try #require(Self.status(Self.service(), Self.repository())?.restoreCapabilities)
+        let text = String(decoding: try JSON.encode(found, sortedKeys: true), as: UTF8.self)
+        #expect(text.contains(#""earliestPitrTime":"2027-01-03T18:13:20Z""#), "\(text)")
+        #expect(text.contains(#""latestPitrTime":"2027-01-14T04:13:20Z""#))
+    }
+
+    @Test("while its data is replaced it says that it is down, and what can be restored all the same")
+    func announced() throws {
+        func ready(_ state: RunState) throws -> (Condition, ManagedServiceStatus) {
+            var spec = RestoreRunSpec()
+            spec.target = .init(service: .init(name: "orders"))
+            var status = RestoreRunStatus()
+            status.state = Open(state)
+            var reader = FakeReader()
+            reader.add(Self.repository())
+            reader.add(
+                RestoreRun(
+                    metadata: ObjectMeta(name: "back", namespace: "staging", uid: "u", resourceVersion: "1"),
+                    spec: spec, status: status))
+            let found = ManagedServiceBehavior.decide(
+                ManagedServiceBehavior.observe(Self.service(), through: &reader), at: Story.now
+            ).status
+            return (try #require(found?.conditions?.condition("Ready")), try #require(found))
+        }
+        let (waiting, before) = try ready(.pending)
+        #expect(waiting.isTrue && before.activeOperation?.name == "back")
+        let (running, during) = try ready(.running)
+        #expect(running.reason == "BeingRestored" && !running.isTrue)
+        #expect(running.message.contains("RestoreRun back replaces its data"))
+        #expect(during.restoreCapabilities == before.restoreCapabilities)
+        let notices = ManagedServiceBehavior.notices(from: before, to: during)
+        #expect(notices.map(\.reason) == ["BeingRestored"] && notices.first?.isWarning == true)
+        #expect(try ready(.completed).0.isTrue)
     }
 
     struct Reason: Sendable, CustomTestStringConvertible {

@@ -79,6 +79,14 @@ struct PlannerTests {
                 environment: ["WALG_CLONE_FROM": from, "WALG_CLONE_TARGET_TIME": "2027-01-15 07:58:20 UTC"],
                 spec: at(Story.time(late))),
             Case(
+                testDescription: "a time of another zone, told in UTC", scan: Story.two, path: "Entrypoint",
+                backup: second, environment: ["WALG_CLONE_TARGET_TIME": "2027-01-15 07:58:20 UTC"],
+                spec: { spec in
+                    spec.mode = Open(.pointInTime)
+                    spec.recoveryTarget = Story.time(late)
+                    spec.recoveryTarget?.time = "2027-01-15T09:28:20+01:30"
+                }),
+            Case(
                 testDescription: "a time before the newest backup", scan: Story.two, path: "InitContainer",
                 backup: first, timeline: "1",
                 environment: [
@@ -145,6 +153,7 @@ struct PlannerTests {
         #expect(plan.path == expected.path)
         #expect(plan.baseBackup == expected.backup)
         #expect(plan.timeline == expected.timeline)
+        if run.spec?.recoveryTarget?.time != nil { #expect(plan.recoveryTarget?.contains("Z") == true, "in UTC") }
         #expect(run.status?.restore?.pinnedBackup?.name == expected.backup)
         var reader = Story.scanned(source: expected.scan)
         reader.recorded(run, run.status ?? RestoreRunStatus())
@@ -160,6 +169,17 @@ struct PlannerTests {
             #expect((variables.first { $0.name == name }?.value ?? "") == value, "\(name)")
         }
         #expect((spec.initContainers?.isEmpty ?? true) == (expected.path == "Entrypoint"))
+    }
+
+    @Test("what is only a warning is shown, and the run goes on")
+    func warned() throws {
+        let run = settle(
+            Story.run(nil) { $0.target?.newService?.storage = .init(size: "35M") }, Story.scanned()
+        ).run
+        #expect(run.status?.plan?.warnings?.map(\.reason).contains("VolumeTight") == true)
+        #expect(run.status?.plan?.errors == nil && run.status?.state?.known == .running)
+        let planned = try #require(run.status?.conditions?.condition(RunCondition.planned))
+        #expect(planned.isTrue && planned.message.contains("leaves little room"))
     }
 
     @Test("an attempt after one whose image took another base backup names the backup")

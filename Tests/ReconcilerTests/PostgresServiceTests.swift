@@ -46,6 +46,30 @@ struct PostgresServiceTests {
             restore: restore)
     }
 
+    @Test("what is overridden is in its objects")
+    func overrides() throws {
+        var service = try Self.service(.entrypoint(targetTime: nil))
+        var wanted = service.request.service
+        wanted.port = 6_432
+        wanted.storage?.className = "fast"
+        wanted.imagePullSecrets = [.init(name: "registry")]
+        wanted.nodeSelector = ["disk": "nvme"]
+        wanted.labels = ["team": "orders"]
+        wanted.annotations = ["note": "copy"]
+        service.request.service = wanted
+        #expect(service.clientService.spec.ports.map(\.port) == [6_432])
+        #expect(service.claim.spec.storageClassName == "fast")
+        for manifest in [service.quarantined, service.opened] {
+            let template = manifest.spec.template
+            let container = try #require(template.spec.containers.first)
+            #expect(container.image == "registry.example.com/postgres-walg:15")
+            #expect(container.resources?.requests == ["memory": "1Gi"])
+            #expect(template.spec.imagePullSecrets == wanted.imagePullSecrets)
+            #expect(template.spec.nodeSelector == wanted.nodeSelector)
+            #expect(template.metadata.labels["team"] == "orders" && template.metadata.annotations?["note"] == "copy")
+        }
+    }
+
     static func values(_ variables: [VariableManifest]) -> [String: String] {
         Dictionary(variables.map { ($0.name, $0.value ?? "(from a Secret)") }) { _, last in last }
     }
@@ -130,6 +154,9 @@ struct PostgresServiceTests {
         let quarantined = try #require(service.quarantined.spec.template.spec.containers.first)
         let change = service.opening
         var env = Self.values(quarantined.env)
+        // Somebody has set them meanwhile, whatever the quarantine itself had: they go too, or it would never be opened.
+        env["WALG_CLONE_FROM"] = "s3://prod/elsewhere/15"
+        env["WALG_CLONE_TARGET_TIME"] = "2026-05-01 00:00:00"
         for name in change.removeEnv { env[name] = nil }
         env.merge(Self.values(change.env)) { _, new in new }
         let opened = try #require(service.opened.spec.template.spec.containers.first)

@@ -166,6 +166,9 @@ struct ProgressTests {
             testDescription: "a full disk ends it at once", pod: pod(down: true), counts: ["DiskFull": 1],
             reason: "DiskFull", isFatal: true),
         Trouble(
+            testDescription: "a server that stops at its target instead of opening", pod: pod(down: true),
+            counts: ["PromotionPending": 1], reason: "PromotionPending", isFatal: true),
+        Trouble(
             testDescription: "a target that was not reached is tried twice", pod: pod(down: true),
             counts: ["TargetNotReached": 1], reason: "TargetNotReached", isFatal: false),
         Trouble(

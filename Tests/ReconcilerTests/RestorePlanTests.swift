@@ -70,6 +70,9 @@ struct RestorePlanTests {
         #expect(preview.baseBackup == Story.newer.name)
         #expect(preview.conditions?.isTrue("Ready") == true)
         #expect(preview.catalogAge == "0s")
+        #expect((preview.mode, preview.engine) == ("NewService", "Postgres"))
+        #expect(preview.targetService == .init(name: "orders", isNew: true))
+        #expect(preview.sourceBackup?.name == Story.newer.name && preview.sourceBackup?.path == "orders")
     }
 
     @Test("once made it stays as it is, whatever is published later, until the spec changes")
@@ -131,6 +134,7 @@ struct RestorePlanTests {
         #expect(status.conditions?.isTrue("Ready") == false)
         #expect(status.conditions?.isTrue(RunCondition.reconciling) == !refusal.isFinal)
         #expect(status.hash == nil)
+        #expect(!refusal.isFinal || status.mode == plan.spec?.mode?.text, "what was asked is repeated")
         #expect((status.errors?.first?.reason == refusal.reason) == refusal.isFinal)
         plan.status = status
         #expect(look(plan, Self.reader()).status?.hash == nil || !refusal.isFinal, "final is final")

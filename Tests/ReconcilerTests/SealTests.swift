@@ -97,6 +97,8 @@ struct SealTests {
         var parent: Int64 = 1
         /// `nil`: proven.
         var reason: String?
+        /// How the status has it; `nil`: as PostgreSQL wrote it.
+        var told: String?
     }
 
     static var moments: [Moment] {
@@ -110,10 +112,10 @@ struct SealTests {
         return [
             Moment(
                 testDescription: "the first commit after the moment", target: Story.time(late),
-                history: "before 2027-01-15 07:58:20.000001+00"),
+                history: "before 2027-01-15 07:58:20.000001+00", told: "before 2027-01-15 07:58:20.000001 UTC"),
             Moment(
                 testDescription: "in another zone", target: Story.time(late),
-                history: "before 2027-01-15 13:28:21+05:30"),
+                history: "before 2027-01-15 13:28:21+05:30", told: "before 2027-01-15 07:58:21 UTC"),
             Moment(
                 testDescription: "a commit before the moment", target: Story.time(late),
                 history: "before 2027-01-15 07:58:19+00", reason: "TargetNotReached"),
@@ -125,7 +127,8 @@ struct SealTests {
                 history: "before 2027-01-15 07:58:30+00", start: "0/4000028", reason: "OtherBaseBackup"),
             Moment(
                 testDescription: "an exclusive moment stops before its own commit",
-                target: Story.time(late, inclusive: false), history: "before 2027-01-15 07:58:20+00"),
+                target: Story.time(late, inclusive: false), history: "before 2027-01-15 07:58:20+00",
+                told: "before 2027-01-15 07:58:20 UTC"),
             Moment(
                 testDescription: "another timeline than the one to follow",
                 target: Story.time(late, inclusive: false), history: "before 2027-01-15 07:58:20+00", parent: 3,
@@ -174,5 +177,8 @@ struct SealTests {
         let status = try #require(pass(run, &reader).status)
         #expect(status.restore?.ending?.reason == expected.reason, "\(status.restore?.ending?.message ?? "")")
         #expect((status.restore?.sealed != nil) == (expected.reason == nil))
+        if let told = status.restore?.sealed?.recoveredTo {
+            #expect(told == expected.told ?? expected.history, "a moment is told in UTC")
+        }
     }
 }

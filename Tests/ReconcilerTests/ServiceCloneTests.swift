@@ -99,6 +99,9 @@ struct ServiceCloneTests {
         End(
             what: "an image that does not restore is not", run: { run($0, .failed, reason: "RestoreNotPerformed") },
             retries: false),
+        End(
+            what: "a server that is told not to open is not", run: { run($0, .failed, reason: "PromotionPending") },
+            retries: false),
         End(what: "a cancelled run is not", run: { run($0, .cancelled, reason: "Cancelled") }, retries: false),
         End(
             what: "a run that opened its service is not",

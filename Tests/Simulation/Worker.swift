@@ -35,12 +35,15 @@ struct Worker {
         if failed > 0, options.stopAtFirst { return false }
         let pairs = options.pairs ? campaign.pairs() : []
         let end = options.pairs ? pairs.count : options.from + options.schedules
-        // The last part waits until it is known what was tried too seldom.
+        // The last part waits until it is known what was tried too seldom. Then every cell was tried, and short ones do.
         let isFilling = options.perCell != nil && !options.pairs
-        let first = isFilling ? options.from + options.schedules * 4 / 5 : end
+        let first = isFilling ? end - min(options.schedules * 2 / 5, 8_000) : end
         func play(_ numbers: StrideTo<Int>, until isEnough: () -> Bool = { false }) throws -> Bool {
             for index in numbers where !isEnough() {
-                let schedule = options.pairs ? pairs[index] : campaign.schedule(index)
+                let isShort = isFilling && index >= first
+                let schedule =
+                    options.pairs
+                    ? pairs[index] : isShort ? campaign.shortSchedule(index) : campaign.schedule(index)
                 let verdict = schedule.play()
                 coverage.add(verdict, of: schedule.scenario)
                 guard let words = verdict.violations.first else { continue }

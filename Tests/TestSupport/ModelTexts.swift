@@ -54,10 +54,13 @@ final class ModelRoutes: Sendable {
     private let known = Mutex<[String: Route]>([:])
 
     func route(_ target: String) throws -> Route {
-        // A watch begins at another version each time; the rest of its target is the same.
-        guard let (rest, version) = Self.withoutVersion(target) else { return try plain(target) }
-        var route = try plain(rest)
-        route.query["resourceVersion"] = version
+        // A watch begins at another version each time, and lasts as long as chance will have it; the rest is the same.
+        let version = Self.number(of: "resourceVersion=", in: target)
+        let rest = version?.rest ?? target
+        let seconds = Self.number(of: "timeoutSeconds=", in: rest)
+        var route = try plain(seconds?.rest ?? rest)
+        if let version { route.query["resourceVersion"] = version.digits }
+        if let seconds { route.query["timeoutSeconds"] = seconds.digits }
         return route
     }
 
@@ -71,9 +74,9 @@ final class ModelRoutes: Sendable {
         return route
     }
 
-    /// A target and the one number in its query that is a version; `nil` when there is none, or anything unusual about it.
-    private static func withoutVersion(_ target: String) -> (rest: String, version: String)? {
-        let name: StaticString = "resourceVersion="
+    /// The number that a target's query has under a name, and the target without it; `nil` when there is none, or anything
+    /// unusual about it.
+    private static func number(of name: StaticString, in target: String) -> (rest: String, digits: String)? {
         var text = target
         return text.withUTF8 { bytes in
             guard let start = place(of: name, in: bytes) else { return nil }

@@ -131,6 +131,7 @@ reason_table() {
 TargetNotReached	recovery ended before configured recovery target was reached
 TargetNotReached	requested recovery stop point is before consistent recovery point
 TargetNotReached	requested timeline [0-9]+ is not a child of this server's history
+PromotionPending	shutdown at recovery target
 InheritedRecoveryTarget	multiple recovery targets specified
 WALGap	could not locate (a valid|required) checkpoint record
 WALGap	WAL ends before (end of online backup|consistent recovery point)

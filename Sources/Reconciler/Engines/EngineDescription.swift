@@ -11,6 +11,14 @@ package struct EngineDescription: Equatable, Sendable {
         case newService
         /// Restore to a moment between backups.
         case pointInTime
+
+        fileprivate var words: String {
+            switch self {
+            case .inPlace: "in place"
+            case .newService: "into a new service"
+            case .pointInTime: "to a moment"
+            }
+        }
     }
 
     package var engine: EngineName
@@ -46,5 +54,25 @@ package struct EngineDescription: Equatable, Sendable {
     /// What this version can do for a service of this engine.
     package func offers(_ capability: Capability, hasArchive: Bool) -> Bool {
         capabilities.contains(capability) && implemented.contains(capability) && (hasArchive || !needsArchive)
+    }
+
+    /// Why nothing of this engine is restored so; `nil` when it is. What the engine can't do comes before what only this
+    /// version can't.
+    package func obstacle(to mode: RestoreMode?, intoNewService isNew: Bool) -> String? {
+        var wanted: [Capability] = [isNew ? .newService : .inPlace]
+        if mode == .pointInTime { wanted.append(.pointInTime) }
+        if let missing = wanted.last(where: { !capabilities.contains($0) }) {
+            let able = Capability.allCases.filter { capabilities.contains($0) }.map(\.words).joined(separator: " or ")
+            return "\(engine.rawValue) can't be restored \(missing.words), only \(able)"
+        }
+        guard !implemented.isSuperset(of: wanted) else { return nil }
+        return "\(engine.rawValue) is not available in this version, which restores Postgres"
+    }
+
+    /// The same, for the engine that a spec names.
+    static func obstacle(to spec: RestoreRunSpec?, of engine: Open<EngineName>?) -> String? {
+        guard let engine else { return nil }
+        guard let known = engine.known else { return "\(engine.text) is an engine that this version does not know" }
+        return of(known).obstacle(to: spec?.mode?.known, intoNewService: spec?.target?.service == nil)
     }
 }

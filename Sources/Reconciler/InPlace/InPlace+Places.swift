@@ -36,9 +36,7 @@ extension RestoreRunBehavior {
                 reason: $0.reason, message: "spec.target.service: ManagedService \(request.service): \($0.message)")
         }
         guard findings.isEmpty else { return .not(.refused(findings)) }
-        if let engine = service.spec?.engine, engine.known != .postgres {
-            return .not(.refused([otherEngine(request.service, engine.text)]))
-        }
+        if let other = otherEngine(service, "spec.target.service", snapshot.run) { return .not(.refused([other])) }
         let name = service.spec?.workload?.name ?? ""
         switch view.workload {
         case .unknown: return .not(.reading("reading StatefulSet \(name)"))
@@ -66,8 +64,8 @@ extension RestoreRunBehavior {
             case .unknown: return .not(.reading("reading ManagedService \(name)"))
             case .absent: return .not(.missing(absent("ManagedService", name, request.namespace, "ServiceNotFound")))
             case .present(let other):
-                if let engine = other.spec?.engine, engine.known != .postgres {
-                    return .not(.refused([otherEngine(name, engine.text)]))
+                if let other = otherEngine(other, "spec.source.service", snapshot.run) {
+                    return .not(.refused([other]))
                 }
             }
         }

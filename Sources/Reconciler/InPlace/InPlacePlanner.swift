@@ -109,6 +109,9 @@ package enum InPlacePlanner {
         var status = status
         let request = input.request
         status.recoveryTarget = Planner.words(request.recovery, isInclusive: request.isInclusive)
+        if let named = request.sourceMajor, named != major {
+            return Planner.refused(status, [otherMajor(named, major, input)])
+        }
         let asked = SourceQuestion(
             recovery: request.recovery, isInclusive: request.isInclusive, major: major,
             majorField: "spec.target.service \(request.service), major", service: origin.service,
@@ -342,30 +345,6 @@ package enum InPlacePlanner {
 }
 
 extension InPlacePlanner {
-    // MARK: Words
-
-    static func detail(_ step: Step, _ input: InPlaceInput) -> String? {
-        let unit = input.unit
-        switch step.name {
-        case .stop: return "scale StatefulSet \(unit.statefulSet) to 0 and wait until pod \(unit.pod) is gone"
-        case .permit: return "permit the Job that works on claim \(unit.claim)"
-        case .replace:
-            switch input.origin {
-            case .archive(let origin):
-                return "set \(unit.dataDirectory) aside, fetch the base backup from "
-                    + "\(origin.source.uri(origin.path)), recover, verify, and swap"
-            case .rollback(let origin):
-                return "set \(unit.dataDirectory) aside, recover the data that \(origin.runName) replaced onto a "
-                    + "timeline of its own, verify, and swap"
-            }
-        case .revoke: return "take the permit away"
-        case .start: return "scale StatefulSet \(unit.statefulSet) to \(unit.replicas)"
-        case .serve: return unit.replicas == 0 ? "nothing: it was stopped before" : "wait until it serves"
-        case .unlock: return "take the lock off StatefulSet \(unit.statefulSet)"
-        default: return nil
-        }
-    }
-
     // MARK: Hash
 
     /// Only what the run commits itself to: sizes, times and warnings are outside it.

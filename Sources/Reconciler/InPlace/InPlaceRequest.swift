@@ -24,6 +24,8 @@ package struct InPlaceRequest: Equatable, Sendable {
     package var source: Source
     /// What is wanted of the source archive; meaningless for a rollback.
     package var recovery: RecoveryRequest
+    /// The major version of the source as its address, or its ServiceBackup, has it; `nil` where neither says.
+    package var sourceMajor: Int?
     package var isInclusive: Bool
     /// Names the target and the first eight characters of its UID.
     package var confirm: String?
@@ -45,6 +47,7 @@ package struct InPlaceRequest: Equatable, Sendable {
         guard case .backup = source, let name = found?.name else { return self }
         var request = self
         request.recovery.backup = name
+        request.sourceMajor = found?.major
         return request
     }
 
@@ -76,13 +79,16 @@ package struct InPlaceRequest: Equatable, Sendable {
             var recovery = RecoveryRequest(moment)
             recovery.backup = backup
             recovery.line = RunRequest.line(spec.recoveryTarget?.timeline)
-            let request = InPlaceRequest(
+            var request = InPlaceRequest(
                 namespace: run.metadata.namespace ?? "", runName: run.metadata.name, runUID: run.metadata.uid ?? "",
                 service: service, source: source, recovery: recovery,
                 isInclusive: spec.recoveryTarget?.inclusive ?? true, confirm: spec.confirm,
                 confirmsCrossService: spec.confirmCrossService ?? false, waitsWhenBusy: spec.onBusy != "Fail",
                 keepSeconds: RestoreRunBehavior.seconds(spec.preRestore?.keepFor) ?? keptByDefault,
                 checks: spec.verification?.checks ?? [], amcheck: spec.verification?.amcheck ?? false)
+            if case .archive(let archive) = source, case .location(let uri) = archive.place {
+                request.sourceMajor = uri.major
+            }
             return (request, [])
         }
     }
@@ -102,10 +108,8 @@ package struct InPlaceRequest: Equatable, Sendable {
             return .success((.archive(RunRequest.Source(repository: repository, path: path)), nil))
         }
         if let location = source?.location, let repository = location.repository?.name {
-            if let engine = location.engine, engine.known != .postgres {
-                return refused(
-                    RunRequest.unsupported(
-                        "spec.source.location.engine", "\(engine.text) is not available in this version"))
+            if let obstacle = EngineDescription.obstacle(to: spec, of: location.engine) {
+                return refused(RunRequest.unsupported("spec.source.location.engine", obstacle))
             }
             guard let uri = BackupURI(location.uri ?? "") else {
                 return refused(RunRequest.notWalg(location, spec.recoveryTarget))

@@ -33,7 +33,7 @@ extension InPlaceWay {
         guard case .done(.replace(let result)) = snapshot.jobs[.replace]?.state else { return }
         var sealed = SealRecord(systemIdentifier: result.systemIdentifier ?? "", timeline: result.timeline ?? 0)
         sealed.backupStartLSN = result.backupLabel?.startWalLocation
-        sealed.recoveredTo = result.historyReason
+        sealed.recoveredTo = recoveredTo(result.historyReason)
         sealed.dataBytes = result.dataBytes
         draft.record.sealed = sealed
         noteChecks(&draft)

@@ -60,6 +60,7 @@ package enum ManagedServiceBehavior: Behavior {
             restoreToNewService: description.offers(.newService, hasArchive: hasArchive),
             pitr: description.offers(.pointInTime, hasArchive: hasArchive))
         let line = judge(snapshot, &draft)
+        announce(runs, &draft)
         if capabilities.pitr == true {
             capabilities.earliestPitrTime = line?.earliest
             capabilities.latestPitrTime = line?.latestCertain
@@ -83,6 +84,14 @@ package enum ManagedServiceBehavior: Behavior {
         return ManagedServiceStatus.ActiveOperation(
             kind: RestoreRun.resourceKind.kind, name: run.metadata.name, uid: run.metadata.uid,
             phase: run.status?.phase?.text ?? RunPhase.prepare.rawValue)
+    }
+
+    /// A service whose data is being replaced does not serve, whatever can be restored of it.
+    private static func announce(_ runs: [RestoreRun], _ draft: inout Draft) {
+        guard let run = runs.first(where: { $0.status?.state?.known == .running }) else { return }
+        draft.judge(
+            .no, "BeingRestored",
+            "RestoreRun \(run.metadata.name) replaces its data: it is down until that has ended", .working)
     }
 
     /// Sets the conditions.

@@ -11,16 +11,27 @@ extension RestorePlanBehavior {
         return status.conditions?.condition(RunCondition.reconciling)?.status == ConditionStatus.no.rawValue
     }
 
+    /// The archive that a plan was made from.
+    struct PlannedArchive {
+        var repository: String
+        /// Below the repository's prefix, without the major version.
+        var path: String
+    }
+
     static func made(
-        _ status: PlanStatus, _ findings: [PlanFinding], _ plan: RestorePlan, _ now: Timestamp
+        _ planned: MadePlan, _ findings: [PlanFinding], _ archive: PlannedArchive?, _ snapshot: Snapshot,
+        _ now: Timestamp
     ) -> Decision<Status> {
-        var status = status
+        let plan = snapshot.plan
+        var status = planned.status
         var findings = findings
         if findings.isEmpty, status.hash == nil {
             findings = [PlanFinding(reason: "InvalidSpec", message: "the request can't be read")]
         }
         status.errors = findings.isEmpty ? nil : Array(findings.prefix(16))
+        status.noteUnsupported()
         var made = RestorePlanStatus(status)
+        echo(planned.pinned, archive, snapshot, &made)
         var conditions = plan.status?.conditions ?? []
         let generation = plan.metadata.generation
         func set(_ type: String, _ value: ConditionStatus, _ reason: String, _ message: String) {
@@ -41,6 +52,24 @@ extension RestorePlanBehavior {
         made.conditions = conditions
         made.observedGeneration = generation
         return Decision(status: made)
+    }
+
+    /// The request as it was understood, also of one that is refused.
+    private static func echo(
+        _ pinned: PinnedBackup?, _ archive: PlannedArchive?, _ snapshot: Snapshot, _ made: inout RestorePlanStatus
+    ) {
+        let spec = snapshot.plan.spec
+        made.mode = spec?.mode?.text
+        let services = [snapshot.run.inPlace?.service.value, snapshot.run.sourceService.value]
+        let engine = services.lazy.compactMap { $0?.spec?.engine }.first ?? spec?.source?.location?.engine
+        made.engine = engine?.text ?? archive.map { _ in EngineName.postgres.rawValue }
+        let isNew = spec?.target?.service == nil
+        made.targetService = .init(
+            name: spec?.target?.service?.name ?? spec?.target?.newService?.name, isNew: isNew)
+        guard let archive else { return }
+        made.sourceBackup = .init(
+            name: pinned?.name, repository: archive.repository, path: archive.path,
+            finishTime: pinned?.finishTime.flatMap { Timestamp(rfc3339: $0) })
     }
 
     /// Something is not there yet: a repository that Git applies a moment later, or its first scan.

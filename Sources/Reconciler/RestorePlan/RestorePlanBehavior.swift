@@ -55,20 +55,25 @@ package enum RestorePlanBehavior: Behavior {
         } else if let request = snapshot.run.request {
             view = look(snapshot, request, at: now)
         } else {
-            return made(PlanStatus(), snapshot.run.findings, plan, now)
+            return made(MadePlan(status: PlanStatus()), snapshot.run.findings, nil, snapshot, now)
         }
         switch view {
-        case .refused(let findings): return made(PlanStatus(), findings, plan, now)
+        case .refused(let findings): return made(MadePlan(status: PlanStatus()), findings, nil, snapshot, now)
         case .missing(let finding): return waiting(finding, plan, now)
         case .reading, .looking, .busy: return Decision()
         case .seen(let input):
-            var status = Planner.plan(input).status
-            status.catalogAge = age(input.sourceScan, now)
-            return made(status, status.errors ?? [], plan, now)
+            var made = Planner.plan(input)
+            made.status.catalogAge = age(input.sourceScan, now)
+            let archive = PlannedArchive(repository: input.source.name, path: input.sourcePath)
+            return self.made(made, made.status.errors ?? [], archive, snapshot, now)
         case .seenInPlace(let input):
-            var status = InPlacePlanner.plan(input).status
-            if case .archive(let origin) = input.origin { status.catalogAge = age(origin.scan, now) }
-            return made(status, status.errors ?? [], plan, now)
+            var made = InPlacePlanner.plan(input)
+            var archive: PlannedArchive?
+            if case .archive(let origin) = input.origin {
+                made.status.catalogAge = age(origin.scan, now)
+                archive = PlannedArchive(repository: origin.source.name, path: origin.path)
+            }
+            return self.made(made, made.status.errors ?? [], archive, snapshot, now)
         }
     }
 

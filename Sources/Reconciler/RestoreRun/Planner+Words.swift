@@ -130,3 +130,11 @@ extension Planner {
         }
     }
 }
+
+extension PlanStatus {
+    /// What can't be done, by this version or by the engine, says so where a strategy would stand.
+    mutating func noteUnsupported() {
+        guard strategy == nil, errors?.contains(where: { $0.reason == "UnsupportedMode" }) == true else { return }
+        strategy = "Unsupported"
+    }
+}

@@ -44,7 +44,7 @@ extension RestoreRunBehavior {
         var record = SealRecord(
             systemIdentifier: result.systemIdentifier ?? "", timeline: result.timeline ?? 0)
         record.backupStartLSN = result.backupLabel?.startWalLocation
-        record.recoveredTo = result.historyReason
+        record.recoveredTo = recoveredTo(result.historyReason)
         record.dataBytes = result.dataBytes
         record.subscriptionsDisabled = result.subscriptionsDisabled
         record.rolesReset = result.rolesReset

@@ -23,12 +23,13 @@ extension RestoreRunBehavior {
             message: "spec.source.service: ManagedService \(request.sourceServiceName ?? "") has no archive")
     }
 
-    static func otherEngine(_ name: String, _ engine: String) -> PlanFinding {
-        PlanFinding(
-            reason: "UnsupportedMode",
-            message:
-                "spec.source.service: ManagedService \(name) is of engine \(engine); this version restores Postgres only"
-        )
+    /// What its engine has against a ManagedService as the source or the target of a run.
+    static func otherEngine(_ service: ManagedService, _ field: String, _ run: RestoreRun) -> PlanFinding? {
+        let engine = service.spec?.engine
+        return EngineDescription.obstacle(to: run.spec, of: engine).map { obstacle in
+            let words = "ManagedService \(service.metadata.name) is of engine \(engine?.text ?? ""): \(obstacle)"
+            return RunRequest.unsupported(field, words)
+        }
     }
 
     static func incomplete(_ repository: BackupRepository, _ field: String) -> PlanFinding {

@@ -19,8 +19,8 @@ extension RestoreRunBehavior {
             case .unknown: return .not(.reading("reading ManagedService \(name)"))
             case .absent: return .not(.missing(notFound("ManagedService", name, request, "ServiceNotFound")))
             case .present(let service):
-                if let engine = service.spec?.engine, engine.known != .postgres {
-                    return .not(.refused([otherEngine(name, engine.text)]))
+                if let other = otherEngine(service, "spec.source.service", snapshot.run) {
+                    return .not(.refused([other]))
                 }
             }
         }

@@ -112,6 +112,7 @@ extension RestoreRunBehavior {
         let message = findings.count < 2 ? finding.message : findings.map(\.message).joined(separator: "; ")
         var plan = draft.status.plan ?? PlanStatus()
         plan.errors = Array(findings.prefix(16))
+        plan.noteUnsupported()
         draft.status.plan = plan
         draft.set(RunCondition.planned, .no, finding.reason, message)
         return fail(snapshot, draft, PlanFinding(reason: finding.reason, message: message))

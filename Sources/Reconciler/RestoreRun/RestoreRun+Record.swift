@@ -123,10 +123,11 @@ extension RestoreRunBehavior {
         entry.failedPhase = status.failedPhase?.known.map(LedgerWords.phase)
         entry.destructive = status.destructive ?? false
         entry.toNewService = spec?.target?.service == nil
-        entry.strategy = status.plan?.strategy.map { _ in "walg_restore" }
+        entry.strategy = status.plan?.strategy.map(LedgerWords.strategy)
         entry.sourceBackup = status.restore?.pinnedBackup?.name
         entry.sourceLocation = sourceLocation(spec?.source, status.restore?.discovered)
         entry.originService = spec?.source?.service?.name
+        entry.targetService = spec?.target?.service?.name
         entry.targetKind = StatefulSet.resourceKind.kind
         entry.targetUID = status.restore?.targetUID
         entry.targetServiceName = spec?.target?.newService?.name ?? spec?.target?.service?.name

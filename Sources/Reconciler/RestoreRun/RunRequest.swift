@@ -186,9 +186,8 @@ extension RunRequest {
         if spec.mode?.known == .inPlace {
             findings.append(unsupported("spec.mode", "InPlace is not available in this version; use NewService"))
         }
-        if let engine = spec.source?.location?.engine, engine.known != .postgres {
-            findings.append(
-                unsupported("spec.source.location.engine", "\(engine.text) is not available in this version"))
+        if let obstacle = EngineDescription.obstacle(to: spec, of: spec.source?.location?.engine) {
+            findings.append(unsupported("spec.source.location.engine", obstacle))
         }
         let fields: [(Bool, String)] = [
             (spec.rollbackOf != nil, "spec.rollbackOf")

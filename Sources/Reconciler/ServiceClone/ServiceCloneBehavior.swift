@@ -134,7 +134,7 @@ package enum ServiceCloneBehavior: Behavior {
         let wasRefused = snapshot.run.value?.status?.startedAt == nil && snapshot.run.value != nil
         let final = [
             "RestoreNotPerformed", "InheritedRecoveryTarget", "MajorMismatch", "Cancelled", "TargetIgnored",
-            "LibraryMissing", "ParameterTooSmall", "EncryptionKeyMissing", "VerificationFailed",
+            "LibraryMissing", "ParameterTooSmall", "EncryptionKeyMissing", "VerificationFailed", "PromotionPending",
         ]
         guard attempts <= limit, !wasRefused, !final.contains(reason), !snapshot.isOpened else {
             let way =

@@ -40,6 +40,11 @@ package struct RestorePlanSpec: Codable, Equatable, Sendable {
 /// A `PlanStatus`, field by field, and what is known of the object that carries it.
 package struct RestorePlanStatus: Codable, Equatable, Sendable {
     package var observedGeneration: Int64?
+    /// The request again, as it was understood.
+    package var mode: String?
+    package var engine: String?
+    package var targetService: PlannedTarget?
+    package var sourceBackup: PlannedBackup?
     package var strategy: String?
     package var path: String?
     package var baseBackup: String?
@@ -79,5 +84,34 @@ package struct RestorePlanStatus: Codable, Equatable, Sendable {
         warnings = plan.warnings
         errors = plan.errors
         hash = plan.hash
+    }
+
+    /// Where the data goes.
+    package struct PlannedTarget: Codable, Equatable, Sendable {
+        package var name: String?
+        /// It is made by the restore; otherwise its data is replaced.
+        package var isNew: Bool?
+
+        package init(name: String?, isNew: Bool?) {
+            self.name = name
+            self.isNew = isNew
+        }
+    }
+
+    /// Where the data comes from.
+    package struct PlannedBackup: Codable, Equatable, Sendable {
+        /// The base backup, as WAL-G calls it.
+        package var name: String?
+        package var repository: String?
+        /// Its archive below the repository's prefix, without the major version.
+        package var path: String?
+        package var finishTime: Timestamp?
+
+        package init(name: String?, repository: String?, path: String?, finishTime: Timestamp?) {
+            self.name = name
+            self.repository = repository
+            self.path = path
+            self.finishTime = finishTime
+        }
     }
 }

@@ -219,6 +219,14 @@ package enum LedgerWords {
 
     package static func engine(_ engine: EngineName) -> String { engine.rawValue.lowercased() }
 
+    /// `WalgRestore` is `walg_restore`.
+    package static func strategy(_ strategy: String) -> String {
+        strategy.reduce(into: "") { word, letter in
+            if letter.isUppercase, !word.isEmpty { word.append("_") }
+            word += letter.lowercased()
+        }
+    }
+
     package static func isTerminal(_ status: String) -> Bool {
         RunState.allCases.contains { $0.isTerminal && state($0) == status }
     }

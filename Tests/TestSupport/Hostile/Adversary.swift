@@ -283,10 +283,11 @@ package final class Adversary {
             ledgerReadOnlyUntil = now + 30_000
             note(fault, lasting: 30_000)
         default:
-            serverDownUntil = now + 15_000
+            // Longer than a leader goes on without its Lease.
+            serverDownUntil = now + 25_000
             world.wire.breakWatches()
             world.wire.breakFollows()
-            note(fault, lasting: 15_000)
+            note(fault, lasting: 25_000)
         }
     }
 

@@ -83,7 +83,7 @@ package enum WorldTrouble: String, CaseIterable, Hashable, Sendable {
     case ledgerDown = "the ledger is down for 30 s"
     case ledgerMute = "the ledger does not answer for 30 s"
     case ledgerReadOnly = "the ledger is read-only for 30 s"
-    case serverDown = "the API server is down for 15 s"
+    case serverDown = "the API server is down for 25 s"
     case leaseTaken = "somebody edits the lease's labels"
     case jobsDeleted = "the Jobs are deleted"
     case strangerLabels = "somebody labels the StatefulSets and claims"

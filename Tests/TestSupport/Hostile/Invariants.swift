@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ControlLoop
 import JSON
 import Reconciler
 import Resources
@@ -18,7 +19,7 @@ package final class Invariants {
     private var opened: Set<String> = []
     /// By run: somebody has edited its StatefulSet.
     private var spoiled: Set<String> = []
-    private var leaseLost: Int64 = -15_000
+    private var leaseLost: Int64 = -30_000
     /// By UID: what a controller has made.
     private var made: Set<String> = []
     /// Whether a controller has made an object, and not somebody who copied its labels.
@@ -66,7 +67,7 @@ package final class Invariants {
         guard let lease = world.api.all(.leases, in: Simulation.controllerNamespace).first?.object else { return }
         let holder = lease.text("spec", "holderIdentity") ?? ""
         // Somebody has deleted it: what was sent under the one before is still on its way.
-        if world.scheduler.now - leaseLost < 15_000 { return }
+        if world.scheduler.now - leaseLost < world.election.duration { return }
         if !holder.hasPrefix("\(writer)_") {
             broken("\(writer) wrote \(what) while the Lease was held by '\(holder)'")
         }

@@ -115,12 +115,18 @@ struct Plan {
             let least = leastAsked(of: shortCells, &random)
             if asked[least] < Self.enough { return choice(for: least, false, &random) }
         }
-        let stories = weights.indices.filter { !isLong[$0] }
+        return byWeight(&random)
+    }
+
+    /// A choice for no cell in particular.
+    mutating func byWeight(_ random: inout SplitMix) -> Choice {
+        let short = weights.indices.filter { !isLong[$0] }
+        let stories = short.isEmpty ? Array(weights.indices) : short
         let story = ticket(stories, stories.map { weights[$0] }, &random)
         guard let first = lesser(of: story, apart: [], &random) else {
-            return choice(for: shortCells[0], false, &random)
+            return choice(for: shortCells.first ?? longCells[0], false, &random)
         }
-        return complete(first, false, &random)
+        return complete(first, isLong[story], &random)
     }
 
     /// A choice for one cell.
@@ -281,6 +287,15 @@ final class PlanBook: Sendable {
                 state.next += 1
                 if current == number { return choice }
             }
+        } ?? Plan.Choice(profile: 0, targets: [])
+    }
+
+    /// What a schedule is for when every cell was tried: by the weights of the stories alone.
+    func choiceByWeight(_ number: Int) -> Plan.Choice {
+        with { state in
+            var random = SplitMix(state: keyedHash(seed, "weight", UInt64(number)))
+            var plan = state.fresh
+            return plan.byWeight(&random)
         } ?? Plan.Choice(profile: 0, targets: [])
     }
 

@@ -73,7 +73,7 @@ extension Scenario {
         ended($0, "tuesday", "Completed") ?? serves($0, all4)
     }
 
-    static let inPlaceRejected = Scenario("in-place-rejected", weight: 4) {
+    static let inPlaceRejected = Scenario("in-place-rejected", weight: 1) {
         $0.userService()
         $0.restoreInPlace("monday")
         $0.approve("monday", decision: "Reject")

@@ -66,7 +66,7 @@ extension Scenario {
             stage.cancel("monday")
             guard let leader = stage.leader else { return }
             stage.world.freeze(leader)
-            stage.at(40_000) { $0.world.thaw(leader) }
+            stage.at(70_000) { $0.world.thaw(leader) }
         }
     } isWrong: {
         endsEarly($0, "monday", "orders-a", "Cancelled")

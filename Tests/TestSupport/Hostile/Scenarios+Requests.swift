@@ -77,7 +77,7 @@ extension Scenario {
     }
 
     /// Somebody edits what a run was asked for, which newer API servers refuse.
-    static let edited = Scenario("edited-under-way", weight: 5, isSmooth: false) { stage in
+    static let edited = Scenario("edited-under-way", weight: 3, isSmooth: false) { stage in
         stage.run("monday", into: "orders-a")
         stage.when("orders-a", is: "Planned", after: stage.draw("edit", below: 200)) { stage in
             stage.noteStep(of: "monday")

@@ -82,13 +82,13 @@ extension Scenario {
     }
 
     /// What was asked for can't be had.
-    static let refused = Scenario("refused", weight: 16) {
+    static let refused = Scenario("refused", weight: 40) {
         $0.run("monday", into: "orders-a") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
     } isWrong: {
         expect($0, "orders-a", nil, ["NoBackupsFound"])
     }
 
-    static let cancelledEarly = Scenario("cancelled-early", weight: 10, isSmooth: false) {
+    static let cancelledEarly = Scenario("cancelled-early", weight: 6, isSmooth: false) {
         $0.run("monday", into: "orders-a")
         $0.when("orders-a", is: "Planned", after: 40) { $0.cancel("monday") }
     } isWrong: { stage in
@@ -154,7 +154,7 @@ extension Scenario {
     }
 
     /// Three runs on two services, none of which comes far: one is cancelled when it is planned, the others can't be had.
-    package static let again = Scenario("again", weight: 14, targets: 2, isSmooth: false) {
+    package static let again = Scenario("again", weight: 1, targets: 2, isSmooth: false) {
         $0.run("monday", into: "orders-a")
         $0.run("tuesday", into: "orders-b") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
         $0.when("orders-a", is: "Planned", after: 20) { $0.cancel("monday") }

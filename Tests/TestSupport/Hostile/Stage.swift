@@ -26,8 +26,11 @@ package final class Stage {
         world.supervises = true
         world.wire.keepsTrace = false
         world.keepsJournals = false
-        // As few heartbeats as leases of 15 s allow: most of what a quiet controller does is to renew its own.
-        world.election.retryPeriod = 4_500
+        // Few heartbeats, as most of what a quiet controller does is to renew its own Lease; and still a successor comes
+        // long before a minute is over.
+        world.election.duration = 30_000
+        world.election.renewDeadline = 20_000
+        world.election.retryPeriod = 9_000
         // What takes minutes in life takes seconds here; what counts is the order.
         world.kubelet.startDelay = 400
         world.kubelet.terminationDelay = 500

@@ -117,6 +117,11 @@ package enum PostgresLog {
                 "the archive has no commit at or after the target that could be replayed: choose an earlier moment, or Latest"
             ),
             Reason(
+                // What `pause` means too while a server takes no queries (hot_standby=off).
+                "PromotionPending", [["shutdown at recovery target"]],
+                "the server reached its target and was told not to open: the image, or a ConfigMap, sets "
+                    + "recovery_target_action; take it out, or set it to promote"),
+            Reason(
                 "StorageUnreachable", [["no such host"], ["connection refused"], ["i/o timeout"]], mayPass: true,
                 "the source repository's endpoint could not be reached from the pod"),
             Reason(

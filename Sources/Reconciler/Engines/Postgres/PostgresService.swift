@@ -102,9 +102,12 @@ package struct PostgresService: Sendable {
     /// From quarantined to opened in one change.
     package var opening: TemplateChange {
         let kept = Set(openEnvironment.map(\.name))
+        // What would restore goes whoever has set it: the quarantine's own container has it on one of two ways only.
+        let restoring = [profile.cloneFrom, profile.cloneTargetTime]
+        let others = quarantineEnvironment.map(\.name).filter { !restoring.contains($0) }
         return TemplateChange(
             container: profile.container, replicas: 1, args: nil, env: openEnvironment,
-            removeEnv: quarantineEnvironment.map(\.name).filter { !kept.contains($0) },
+            removeEnv: (others + restoring).filter { !kept.contains($0) },
             readinessProbe: readinessProbe, livenessProbe: livenessProbe, removeStartupProbe: true,
             removeInitContainers: restoreContainer != nil)
     }

@@ -18,3 +18,12 @@ extension Timestamp {
         self.init(rfc3339: "\(parts[0])T\(parts[1][..<sign])\(full)")
     }
 }
+
+/// Why recovery stopped, as a timeline's history has it. A moment in it is told in UTC: the server wrote it in the zone that
+/// its own settings name.
+func recoveredTo(_ reason: String?) -> String? {
+    guard let reason, let space = reason.firstIndex(of: " "),
+        let moment = Timestamp(postgres: reason[reason.index(after: space)...])
+    else { return reason }
+    return "\(reason[..<space]) \(moment.postgres)"
+}

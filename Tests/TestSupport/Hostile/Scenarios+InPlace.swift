@@ -22,7 +22,7 @@ extension Scenario {
         return set?.text("metadata", "annotations", TargetLock.annotation).map { "it is locked by \($0)" }
     }
 
-    private static func ended(_ stage: Stage, _ run: String, _ reason: String) -> String? {
+    static func ended(_ stage: Stage, _ run: String, _ reason: String) -> String? {
         let found = stage.ends(of: run)
         // Somebody may have taken it away when it had ended, and applied it again.
         if found == "AlreadyApplied", reason == "Completed" { return nil }

@@ -3,6 +3,8 @@
 
 The service's pod and the pods of Jobs are played by a stand-in, with volumes that are dictionaries (stand_in_inplace.py).
 """
+import calendar
+import time
 import unittest
 
 from api_client import ApiError
@@ -144,9 +146,59 @@ class ApprovalTests(InPlaceCase):
         self.assert_served(space)
         self.assertEqual(self.serves(space)['metadata']['uid'], pod)
 
-    def approve_again(self, space, **changes):
-        run = self.api.get('RestoreRun', space, 'back')
-        spec = {'run': {'name': 'back', 'uid': run['metadata']['uid']}, 'planHash': run['status']['plan']['hash'],
+    def test_one_that_runs_out_while_the_run_waits_is_asked_for_again(self):
+        """The run says so while the other one is still at work; it starts on a new approval only."""
+        space = self.service('expired', hold={'swap'})
+        self.ask(space)
+        self.ask(space, 'waits', requestID='again')
+        self.wait_reason(space, 'Approved', 'ApprovalRequired', 'waits')
+        self.approve(space)
+        self.wait_held(space)
+        self.approve(space, 'waits')
+        self.wait_reason(space, 'Locked', 'TargetBusy', 'waits')
+        self.make_old(space, 'waits-approve')
+        run = self.wait_reason(space, 'Approved', 'ApprovalExpired', 'waits')
+        self.assertIn('waits-approve is older than 7h', run['status']['message'])
+        self.assertIn('kind: RestoreApproval', condition(run, 'Approved')['message'])
+        self.cancel(space)  # it comes to nothing, so what was planned for the other one still holds
+        self.ended(space, 'Cancelled', UNDONE)
+        self.assert_served(space)
+        pod = self.serves(space)['metadata']['uid']
+        time.sleep(2)
+        run = self.wait_reason(space, 'Approved', 'ApprovalExpired', 'waits')
+        self.assertEqual(run['status']['state'], 'Pending')
+        self.assert_served(space)
+        self.assertEqual(self.serves(space)['metadata']['uid'], pod)
+        self.node.behave(space, hold=set())
+        self.approve_again(space, 'waits')
+        run = self.ended(space, 'Completed', FINISHED, name='waits')
+        self.assert_served(space, self.restored(run))
+        self.assertEqual(self.environment.sql(
+            f"select approved_by from reprise.restore_runs where run_uid = '{run['metadata']['uid']}'"), [['carol']])
+
+    def test_one_that_runs_out_under_the_lock_ends_the_run_and_nothing_is_held(self):
+        space = self.service('expired-late', hold={'recheck'})
+        pod = self.serves(space)['metadata']['uid']
+        self.ask(space)
+        self.approve(space)
+        self.reach(space, 'LookingAgain')
+        self.assertIn('reprise.dev/run', self.workload(space)['metadata']['annotations'])
+        self.make_old(space, 'back-approve')
+        run = self.ended(space, 'Failed', ['accepted', 'approved', 'refused'], 'ApprovalExpired')
+        self.assertIn('make a new RestoreRun', run['status']['message'])
+        self.assert_served(space)
+        self.assertEqual(self.serves(space)['metadata']['uid'], pod)
+
+    def make_old(self, space, name):
+        """An API server says itself when something was made, so this is done behind its back."""
+        self.environment.hack('etcd-edit.sh', f'restoreapprovals/{space}/{name}',
+                              '.metadata.creationTimestamp = (now - 7 * 3600 - 1 | floor | todate)')
+        made = self.api.get('RestoreApproval', space, name)['metadata']['creationTimestamp']
+        self.assertLess(calendar.timegm(time.strptime(made, '%Y-%m-%dT%H:%M:%SZ')), time.time() - 7 * 3600)
+
+    def approve_again(self, space, name='back', **changes):
+        found = self.api.get('RestoreRun', space, name)
+        spec = {'run': {'name': name, 'uid': found['metadata']['uid']}, 'planHash': found['status']['plan']['hash'],
                 'decision': 'Approve', 'approver': 'carol', 'reason': WHY, **changes}
         self.api.create('RestoreApproval', space, {'metadata': {'name': 'another'}, 'spec': spec})
 

@@ -39,7 +39,8 @@ class TakenAwayTests(InPlaceCase):
         self.assertIn('the old data is in its place', run['status']['message'])
 
     def test_the_statefulset_is_deleted_and_comes_back_later(self):
-        """Without it nothing can be put back by a Job: the run says what it waits for, and ends when it is there."""
+        """Without it nothing can be put back by a Job: the run says what it waits for, and ends when it is there. Another one
+        names it, and the StatefulSet that is there now, and does what it was to do."""
         space = self.begin('deleted', killed={'replace'})
         self.api.delete('StatefulSet', space, 'orders', {'propagationPolicy': 'Background'})
 
@@ -50,6 +51,14 @@ class TakenAwayTests(InPlaceCase):
         self.api.create('StatefulSet', space, stateful_set('orders', 1))
         self.ended(space, 'Interrupted', INTERRUPTED, 'TargetDeleted')
         self.assert_served(space)
+        self.node.behave(space, hold=set(), killed=set())
+        self.ask(space, 'again', retryOf={'name': 'back'})
+        self.approve(space, 'again')
+        run = self.ended(space, 'Completed', FINISHED, name='again')
+        self.assert_served(space, self.restored(run))
+        self.assertEqual(self.environment.sql(
+            f"select retry_of from reprise.restore_runs where run_uid = '{run['metadata']['uid']}'"), [['back']])
+        self.assertEqual(state(self.api.get('RestoreRun', space, 'back')), 'Interrupted')
 
     def test_the_claim_is_deleted(self):
         """Its service stays stopped: on a new volume its image would make an empty database."""

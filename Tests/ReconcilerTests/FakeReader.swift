@@ -5,6 +5,8 @@ import Resources
 
 /// A reader over a fixed picture of the world: what is not in it is surely absent.
 struct FakeReader: Reader {
+    /// Quorum reads that are under way.
+    var unread: Set<Ref> = []
     var settings = Settings(agentImage: "registry.example.com/agent:1", controllerNamespace: "reprise-system")
     var objects: [Ref: any Resource] = [:]
     /// Objects of strangers: the cache does not have them; a quorum read does, and a watch of one object.
@@ -50,6 +52,7 @@ struct FakeReader: Reader {
     mutating func confirmed<R: Resource>(_ type: R.Type, _ namespace: String, _ name: String) -> Observed<R> {
         reads += 1
         let ref = Ref(R.resourceKind, namespace, name)
+        if unread.contains(ref) { return .unknown }
         let found = gone.contains(ref) ? nil : (objects[ref] ?? strangers[ref]) as? R
         return found.map { .present($0) } ?? .absent(confirmed: true)
     }

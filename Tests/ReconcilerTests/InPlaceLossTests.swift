@@ -68,6 +68,23 @@ struct InPlaceLossTests {
         #expect(!swapped.isLocked)
     }
 
+    @Test(
+        "nor does it count as served when the claim is lost while it starts, whatever answers", arguments: Loss.allCases
+    )
+    func lostAtTheEnd(_ loss: Loss) {
+        var world = InPlaceTests.approved()
+        world.settle { $0.deeds.contains("scale to 1") }
+        world.reader.objects[InPlaceWorld.pod().ref] = nil
+        world.settle()
+        #expect(world.run.status?.restore?.completedSteps?.last == "Start")
+        Self.lose(loss, &world)
+        world.reader.add(InPlaceWorld.pod())
+        world.settle()
+        #expect(world.state == .interrupted)
+        #expect(world.condition(RunCondition.cleanedUp)?.reason == "NotPossible")
+        #expect(!world.isLocked)
+    }
+
     @Test("a claim that is being deleted is no volume to plan for")
     func claimLeavesEarly() {
         var world = InPlaceWorld()

@@ -69,6 +69,7 @@ struct InPlaceRefusalTests {
         Case("WalVolumeUnsupported", "another volume", inspected { $0.walIsLink = true }),
         Case("PgdataIsMountpoint", "mount point", inspected { $0.pgdataIsMountpoint = true }),
         Case("HeldByOther", "run-before", inspected { $0.heldBy = "run-before" }),
+        Case("TargetIsNewer", "timeline 2, and the archive ends on timeline 1", inspected { $0.timeline = 2 }),
         Case("VolumeTooSmall", "bytes are free", inspected { $0.freeBytes = 20_000_000 }),
         Case("ConfirmMismatch", "confirmCrossService", inspected { $0.systemIdentifier = "1" }),
         Case("ConfirmMismatch", "the data of another service") { world in
@@ -113,6 +114,22 @@ struct InPlaceRefusalTests {
         #expect(world.run.status?.message?.contains(refusal.words) == true, "\(world.run.status?.message ?? "")")
         #expect(world.workload == before)
         #expect(!world.deeds.contains { !$0.hasPrefix("create Job inspect") && !$0.hasPrefix("create Job scan") })
+    }
+
+    @Test("what only the service's newer timeline has is given up when the request names the one before, and not else")
+    func newerTimeline() {
+        var seen = InPlaceWorld.inspection()
+        seen.timeline = 2
+        var named = RecoveryTarget(kind: Open(.latest))
+        named.timeline = "1"
+        for (target, warned) in [(named, false), (RecoveryTarget(kind: Open(.backupEnd)), true)] {
+            var world = InPlaceWorld { $0.recoveryTarget = target }
+            world.results[.inspect] = .inspect(seen)
+            world.settle()
+            let plan = world.run.status?.plan
+            #expect(plan?.errors == nil, "\(plan?.errors?.first?.message ?? "")")
+            #expect(plan?.warnings?.contains { $0.reason == "TargetIsNewer" } ?? false == warned)
+        }
     }
 
     @Test("what changed since the plan ends the run before anything is touched")

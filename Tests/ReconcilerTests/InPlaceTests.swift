@@ -53,6 +53,12 @@ struct InPlaceTests {
         world.reader.ledgerAnswer = .present(.unavailable(message: "down"))
         world.settle()
         #expect(!world.deeds.contains("scale to 0"))
+        // Somebody else's scaling is no sign that the run has begun.
+        let before = world.deeds
+        world.edit { $0.spec?.replicas = 0 }
+        world.reader.objects[InPlaceWorld.pod().ref] = nil
+        world.settle()
+        #expect(world.deeds == before, "no permit and no Job")
         world.reader.recorded(world.run, world.run.status ?? RestoreRunStatus())
         world.settle()
         #expect(world.state == .completed)

@@ -108,6 +108,73 @@ struct InPlaceWaitTests {
         #expect(InPlacePlanner.changes(of: planned, nil, since: seen).isEmpty)
     }
 
+    // MARK: An approval that runs out
+
+    private static func ends(_ world: InPlaceWorld) -> Timestamp { world.now.adding(seconds: Approval.lifetime) }
+
+    @Test("an approval that runs out while another run is at work is said in time, and a new one lets the run go on")
+    func runsOutWhileItWaits() {
+        var world = InPlaceTests.approved()
+        Self.locked(&world)
+        world.settle()
+        #expect(world.condition(RunCondition.locked)?.reason == "TargetBusy")
+        let ends = Self.ends(world)
+        #expect(world.pass().wake == .at(ends), "nothing else would tell before the other run ends")
+        world.now = ends
+        world.settle()
+        #expect(world.state == .pending)
+        #expect(world.condition(RunCondition.approved)?.reason == "ApprovalExpired")
+        world.reader.add(Self.other(.completed))
+        world.settle()
+        #expect(world.state == .pending && !world.isLocked)
+        world.approve(by: "carol")
+        world.settle()
+        #expect(world.state == .completed)
+    }
+
+    @Test("nothing is held for people: a run whose approval runs out when it has the lock gives it back and ends")
+    func runsOutUnderTheLock() {
+        var world = InPlaceTests.approved()
+        world.results[.recheck] = nil
+        world.now = Self.ends(world).adding(seconds: -60)
+        world.settle()
+        #expect(world.isLocked && world.deeds.contains("create Job recheck-1"))
+        #expect(world.pass().wake == .at(world.now.adding(seconds: 60)))
+        world.now = world.now.adding(seconds: 60)
+        world.settle()
+        #expect(world.state == .failed && world.reason == "ApprovalExpired")
+        #expect(world.run.status?.message?.contains("make a new RestoreRun") == true)
+        #expect(!world.isLocked && world.workload?.replicas == 1)
+        #expect(!world.deeds.contains { $0.hasPrefix("scale") })
+    }
+
+    @Test("so does one whose approval somebody takes back then")
+    func takenBackUnderTheLock() {
+        var world = InPlaceTests.approved()
+        world.results[.recheck] = nil
+        world.settle()
+        world.reader.objects[Ref(RestoreApproval.resourceKind, "staging", "approval-by-bob")] = nil
+        world.settle()
+        #expect(world.state == .failed && world.reason == "ApprovalRequired")
+        #expect(!world.isLocked && world.workload?.replicas == 1)
+    }
+
+    @Test("what is not there is said once: while it is read again nothing is written, which would have it read again")
+    func notThere() {
+        for ref in [
+            InPlaceWorld.workload().ref, Ref(PersistentVolumeClaim.resourceKind, "staging", "data-orders-db-0"),
+        ] {
+            var world = InPlaceWorld()
+            world.reader.objects[ref] = nil
+            world.settle()
+            #expect(world.condition(RunCondition.stalled)?.reason == "TargetNotFound")
+            let said = world.run.status
+            world.reader.unread = [ref]
+            world.pass()
+            #expect(world.run.status == said)
+        }
+    }
+
     @Test("nothing is planned before the claim is known, so that another one is noticed")
     func claimFirst() {
         var world = InPlaceWorld()

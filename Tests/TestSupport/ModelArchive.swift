@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Resources
+package import Resources
 
 // What happens to archives: recovery from them, and what their owners do to them.
 
@@ -20,30 +20,104 @@ extension ModelStores.Archive {
         var isShort = false
     }
 
-    /// Replays a base backup up to a moment, or to the end of what can be had.
+    /// Replays a base backup up to a target, or to the end of what can be had.
     ///
     /// Two things go wrong without a word. The server can't have less than the backup, however early the moment is; and
     /// a segment that is not there is taken for the archive's end.
-    func replayed(from backup: ModelStores.Backup, upTo target: Timestamp?) -> Replayed {
+    func replayed(from backup: ModelStores.Backup, upTo stop: RecoveryStop?) -> Replayed {
         let end = gap.flatMap { backup.segment < $0.segment ? $0 : nil }
         let latest = end?.after ?? Timestamp(microseconds: .max)
         let there = rows.filter { (commits[$0] ?? Timestamp(microseconds: .min)) <= max(latest, backup.written) }
         let position = end.map { "0/\(String($0.segment, radix: 16, uppercase: true))000000" } ?? "0/FF000028"
-        guard let target else {
+        guard let stop else {
             return Replayed(rows: there, endedAt: "no recovery target specified", switchLSN: position)
         }
+        guard case .time(let target) = stop.point else { return replayed(from: backup, to: stop, there, position) }
         let reached = max(target, backup.written)
-        let next = there.compactMap { commits[$0] }.filter { $0 > reached }.min()
+        func isMore(_ commit: Timestamp) -> Bool {
+            commit > backup.written && (stop.isInclusive ? commit > reached : commit >= reached)
+        }
+        let next = there.compactMap { commits[$0] }.filter(isMore).min()
         let words = next.map { $0.rfc3339.replacing("T", with: " ").replacing("Z", with: "+00") } ?? ""
         return Replayed(
-            rows: there.filter { (commits[$0] ?? Timestamp(microseconds: .min)) <= reached },
+            rows: there.filter { !isMore(commits[$0] ?? Timestamp(microseconds: .min)) },
             endedAt: "before \(words)", switchLSN: position, isShort: next == nil)
+    }
+
+    /// To a place in the log: not reached when the log does not come by it after the backup.
+    private func replayed(
+        from backup: ModelStores.Backup, to stop: RecoveryStop, _ there: [String], _ position: String
+    ) -> Replayed {
+        let start = LSN(backup.startLSN) ?? LSN(0)
+        let onTheWay = marks.filter { mark in
+            (LSN(mark.lsn) ?? LSN(0)) >= start && mark.row.map(there.contains) ?? true
+        }
+        guard let end = onTheWay.firstIndex(where: { stop.isAt($0) }) else {
+            return Replayed(rows: there, endedAt: "", switchLSN: position, isShort: true)
+        }
+        let mark = onTheWay[end]
+        let replayed = onTheWay[..<end].compactMap(\.row) + (stop.isInclusive ? [mark.row].compactMap(\.self) : [])
+        let rows = there.filter { row in
+            (commits[row] ?? Timestamp(microseconds: .min)) <= backup.written || replayed.contains(row)
+        }
+        return Replayed(rows: rows, endedAt: stop.words(mark), switchLSN: mark.lsn)
     }
 
     /// Just as far as the backup is consistent.
     func consistent(_ backup: ModelStores.Backup, _ endedAt: String) -> Replayed {
         let start = LSN(backup.startLSN).map { "\(LSN($0.value + 0x100))" } ?? backup.startLSN
         return Replayed(rows: rows(from: backup, upTo: backup.written), endedAt: endedAt, switchLSN: start)
+    }
+}
+
+/// Where recovery is told to stop.
+package struct RecoveryStop: Equatable, Sendable {
+    package enum Point: Equatable, Sendable {
+        case time(Timestamp)
+        case xid(String)
+        case lsn(LSN)
+        case name(String)
+    }
+
+    package var point: Point
+    package var isInclusive = true
+
+    init(_ moment: Timestamp) { point = .time(moment) }
+
+    /// As our own programs are told; `nil`: the log's end, or the backup's.
+    init?(_ environment: [String: String]) {
+        let text = environment["REPRISE_TARGET"] ?? ""
+        let point: Point? =
+            switch environment["REPRISE_TARGET_KIND"] {
+            case "time": ModelImages.moment(text).map { .time($0) }
+            case "lsn": LSN(text).map { .lsn($0) }
+            case "xid": .xid(text)
+            case "name": .name(text)
+            default: nil
+            }
+        guard let point else { return nil }
+        self.point = point
+        isInclusive = environment["REPRISE_TARGET_INCLUSIVE"] != "false"
+    }
+
+    func isAt(_ mark: ModelStores.Archive.Mark) -> Bool {
+        switch point {
+        case .time: false
+        case .xid(let xid): mark.xid == xid
+        case .lsn(let lsn): LSN(mark.lsn).map { $0 >= lsn } ?? false
+        case .name(let name): mark.name == name
+        }
+    }
+
+    /// What PostgreSQL writes into the new timeline's history.
+    func words(_ mark: ModelStores.Archive.Mark) -> String {
+        let side = isInclusive ? "after" : "before"
+        return switch point {
+        case .time: ""
+        case .xid(let xid): "\(side) transaction \(xid)"
+        case .lsn: "\(side) LSN \(mark.lsn)"
+        case .name(let name): "at restore point \"\(name)\""
+        }
     }
 }
 

@@ -57,6 +57,25 @@ package final class ModelStores: @unchecked Sendable {
         package var switches: [Int64: String] = [:]
         /// Other database systems that have archived into it.
         package var strangers: Set<String> = []
+        /// What is known of its log, in its order.
+        package var marks: [Mark] = []
+        /// Those of the source that are switched on: whatever runs with them consumes its publishers' slots.
+        package var subscriptions = 0
+
+        /// A place in the log: a commit, or a point that somebody has named.
+        package struct Mark: Equatable, Sendable {
+            package var lsn: String
+            package var row: String?
+            package var xid: String?
+            package var name: String?
+
+            package init(_ lsn: String, row: String? = nil, xid: String? = nil, name: String? = nil) {
+                self.lsn = lsn
+                self.row = row
+                self.xid = xid
+                self.name = name
+            }
+        }
 
         /// A segment that is not there any more.
         package struct Gap: Equatable, Sendable {

@@ -92,7 +92,8 @@ struct ModelImages {
             kubelet.emit(process, "INFO: Backup extraction complete.")
             let staged = ModelVolume.Staged(
                 place: place, backup: backup,
-                target: process.environment["WALG_CLONE_TARGET_TIME"].flatMap(Self.moment), isImmediate: false,
+                stop: process.environment["WALG_CLONE_TARGET_TIME"].flatMap(Self.moment).map { RecoveryStop($0) },
+                isImmediate: false,
                 settings: backup.settings)
             kubelet.volumes[claim]?.leftOver = nil
             kubelet.volumes[claim]?.staged = staged

@@ -143,8 +143,7 @@ struct ModelInPlace {
     private func recover(_ backup: ModelStores.Backup) {
         guard let archive, let held = volume.held?.cluster else { return fail("SourceExpired") }
         let kind = environment["REPRISE_TARGET_KIND"] ?? "latest"
-        let target = kind == "time" ? ModelImages.moment(environment["REPRISE_TARGET"] ?? "") : nil
-        var end = archive.replayed(from: backup, upTo: target)
+        var end = archive.replayed(from: backup, upTo: RecoveryStop(environment))
         if kind == "immediate" { end = archive.consistent(backup, "reached consistency") }
         if end.isShort { return fail("TargetNotReached") }
         var rows = end.rows

@@ -28,7 +28,6 @@ struct ModelInit {
             return finish(process, refusal.map(Self.code) ?? "SourceExpired", next)
         }
         let kind = environment["REPRISE_TARGET_KIND"]
-        let target = kind == "time" ? ModelImages.moment(environment["REPRISE_TARGET"] ?? "") : nil
         kubelet.note(process, "fetches \(name)")
         kubelet.volumes[claim]?.leftOver = .staging
         ModelImages(kubelet).unpack(
@@ -38,7 +37,7 @@ struct ModelInit {
             kubelet.emit(process, "reprise-progress fetched")
             kubelet.volumes[claim]?.leftOver = nil
             kubelet.volumes[claim]?.staged = ModelVolume.Staged(
-                place: place, backup: backup, target: target, isImmediate: kind == "immediate")
+                place: place, backup: backup, stop: RecoveryStop(environment), isImmediate: kind == "immediate")
             kubelet.note(process, "put \(name) in place")
             finish(process, "OK", next)
         }

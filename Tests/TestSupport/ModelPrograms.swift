@@ -108,7 +108,7 @@ struct ModelPrograms {
         result.switchLsn = cluster.switchLSN
         result.serverVersionNum = 150_015
         result.dataBytes = 4 << 30
-        result.subscriptionsDisabled = 0
+        result.subscriptionsDisabled = cluster.subscriptions
         result.rolesReset = 1
         let own = (process.environment["REPRISE_OWN_RECOVERY_SETTINGS"] ?? "").split(separator: " ").map(String.init)
         result.inheritedRecoverySettings = cluster.settings.keys.sorted().filter {
@@ -122,6 +122,7 @@ struct ModelPrograms {
             kubelet.volumes[claim]?.cluster?.password = password
         }
         kubelet.volumes[claim]?.cluster?.settings = [:]
+        kubelet.volumes[claim]?.cluster?.subscriptions = 0
         kubelet.volumes[claim]?.cluster?.isSealed = true
         kubelet.note(process, "sealed")
         finish(process, "OK", result)

@@ -33,13 +33,14 @@ extension ModelImages {
         guard let archive = kubelet.stores.archives[staged.place], archive.gap?.segment != staged.backup.segment else {
             return fatal(process, "could not locate required checkpoint record")
         }
-        let target = staged.target ?? staged.settings["recovery_target_time"].flatMap(Self.moment)
-        var end = archive.replayed(from: staged.backup, upTo: target)
+        let stop =
+            staged.stop ?? staged.settings["recovery_target_time"].flatMap(Self.moment).map { RecoveryStop($0) }
+        var end = archive.replayed(from: staged.backup, upTo: stop)
         if staged.isImmediate {
             end = archive.consistent(staged.backup, "reached consistency")
         } else if !isReachable(process, staged) {
             end = archive.consistent(staged.backup, "no recovery target specified")
-            end.isShort = target != nil
+            end.isShort = stop != nil
         } else if Self.stranger(staged) != nil {
             end.isShort = true
         }
@@ -52,6 +53,7 @@ extension ModelImages {
         cluster.endedAt = end.endedAt
         cluster.switchLSN = end.switchLSN
         cluster.settings = staged.settings
+        cluster.subscriptions = archive.subscriptions
         kubelet.volumes[claim]?.cluster = cluster
         kubelet.volumes[claim]?.staged = nil
         kubelet.note(process, "promoted: \(end.endedAt)")
@@ -62,7 +64,7 @@ extension ModelImages {
     /// Two targets in one configuration are refused before anything else.
     private static func conflict(_ staged: ModelVolume.Staged) -> String? {
         guard let stranger = stranger(staged) else { return nil }
-        let times = staged.target != nil || staged.settings["recovery_target_time"] != nil
+        let times = staged.stop != nil || staged.settings["recovery_target_time"] != nil
         return times ? "multiple recovery targets specified: \(stranger)" : nil
     }
 
@@ -90,6 +92,11 @@ extension ModelImages {
             let isOpen = !process.arguments.contains("listen_addresses=")
             if isOpen, cluster?.isSealed == false, cluster?.backupStartLSN != nil {
                 kubelet.violations.append("\(process.key) listens with data that was not sealed")
+            }
+            if let count = cluster?.subscriptions, count > 0,
+                !process.arguments.contains("max_logical_replication_workers=0")
+            {
+                kubelet.violations.append("\(process.key) consumes what its source has subscribed to")
             }
             kubelet.note(process, isOpen ? "serves" : "serves nobody")
             push(process, claim, newFiles(process, cluster))

@@ -21,13 +21,15 @@ package struct ModelVolume: Equatable, Sendable {
         /// What the source had set by ALTER SYSTEM, and the restore on top of it.
         package var settings: [String: String] = [:]
         package var isSealed = false
+        /// Subscriptions that are switched on.
+        package var subscriptions = 0
     }
 
     /// A base backup with recovery settings, not replayed yet.
     package struct Staged: Equatable, Sendable {
         package var place: String
         package var backup: ModelStores.Backup
-        package var target: Timestamp?
+        package var stop: RecoveryStop?
         package var isImmediate: Bool
         /// What the backup's own settings say beside that; empty where they were cleaned.
         package var settings: [String: String] = [:]

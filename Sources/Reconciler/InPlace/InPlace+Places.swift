@@ -26,7 +26,7 @@ extension RestoreRunBehavior {
     ) -> InPlacePlaces {
         let service: ManagedService
         switch view.service {
-        case .unknown: return .not(.looking("reading ManagedService \(request.service)", [], nil))
+        case .unknown: return .not(.reading("reading ManagedService \(request.service)"))
         case .absent:
             return .not(.missing(absent("ManagedService", request.service, request.namespace, "ServiceNotFound")))
         case .present(let found): service = found
@@ -39,7 +39,7 @@ extension RestoreRunBehavior {
         if let other = otherEngine(service, "spec.target.service", snapshot.run) { return .not(.refused([other])) }
         let name = service.spec?.workload?.name ?? ""
         switch view.workload {
-        case .unknown: return .not(.looking("reading StatefulSet \(name)", [], nil))
+        case .unknown: return .not(.reading("reading StatefulSet \(name)"))
         case .absent: return .not(.missing(absent("StatefulSet", name, request.namespace, "TargetNotFound")))
         case .present(let workload):
             if workload.isDeleting {
@@ -61,7 +61,7 @@ extension RestoreRunBehavior {
     ) -> InPlacePlaces {
         if case .service(let name) = request.source, name != request.service {
             switch view.sourceService {
-            case .unknown: return .not(.looking("reading ManagedService \(name)", [], nil))
+            case .unknown: return .not(.reading("reading ManagedService \(name)"))
             case .absent: return .not(.missing(absent("ManagedService", name, request.namespace, "ServiceNotFound")))
             case .present(let other):
                 if let other = otherEngine(other, "spec.source.service", snapshot.run) {
@@ -82,7 +82,7 @@ extension RestoreRunBehavior {
                 ]))
         }
         switch view.repository {
-        case .unknown: return .not(.looking("reading BackupRepository \(source.repository)", [], nil))
+        case .unknown: return .not(.reading("reading BackupRepository \(source.repository)"))
         case .absent:
             return .not(
                 .missing(absent("BackupRepository", source.repository, request.namespace, "RepositoryNotFound")))

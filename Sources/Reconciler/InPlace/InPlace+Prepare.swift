@@ -24,7 +24,7 @@ extension RestoreRunBehavior {
             owner: owner(snapshot.run))
         if let busy = busy(view, request, unit.statefulSet) { return busy }
         // Which claim it is goes into the plan.
-        if snapshot.claim.isUnknown { return .looking("reading claim \(unit.claim)", [], nil) }
+        if snapshot.claim.isUnknown { return .reading("reading claim \(unit.claim)") }
         if snapshot.claim.isConfirmedAbsent {
             return .missing(absent("PersistentVolumeClaim", unit.claim, request.namespace, "TargetNotFound"))
         }
@@ -75,7 +75,7 @@ extension RestoreRunBehavior {
         let origin: InPlaceInput.Origin
         switch self.origin(view, request, place, scan) {
         case .failure(let refusal): return .refused([refusal.finding])
-        case .success(nil): return .looking("reading the run to roll back", [], nil)
+        case .success(nil): return .reading("reading the run to roll back")
         case .success(let found?): origin = found
         }
         return .seenInPlace(
@@ -88,7 +88,7 @@ extension RestoreRunBehavior {
     private static func busy(_ view: InPlaceView, _ request: InPlaceRequest, _ workload: String) -> WorldView? {
         guard let lock = view.lock else { return nil }
         switch lock.isHeld(against: request.runUID, view.holder) {
-        case nil: return .looking("reading RestoreRun \(lock.runName)", [], nil)
+        case nil: return .reading("reading RestoreRun \(lock.runName)")
         case false?: return nil
         case true?:
             let finding = lock.finding(workload)

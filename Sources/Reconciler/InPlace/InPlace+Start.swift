@@ -124,7 +124,8 @@ extension RestoreRunBehavior {
                 return fail(snapshot, draft, obstacle ?? late)
             }
             if let obstacle { draft.waiting(obstacle.reason, obstacle.message) }
-            return withRecord(Decision(status: draft.status, wake: .at(ends)), snapshot, draft.status)
+            let wake = min(ends, draft.approvedUntil ?? ends)
+            return withRecord(Decision(status: draft.status, wake: .at(wake)), snapshot, draft.status)
         case .done(.inspect(let seen)):
             let findings = InPlacePlanner.changes(of: planned, snapshot.record.pinnedBackup, since: seen)
             guard findings.isEmpty else {
@@ -160,7 +161,8 @@ extension RestoreRunBehavior {
                 guard request.waitsWhenBusy else { return fail(snapshot, draft, finding) }
                 draft.set(RunCondition.locked, .no, finding.reason, finding.message)
                 draft.waiting(finding.reason, "\(finding.message); this run goes on when that one has ended")
-                return withRecord(Decision(status: draft.status), snapshot, draft.status)
+                let wake = draft.approvedUntil.map { Wake.at($0) } ?? .onChange
+                return withRecord(Decision(status: draft.status, wake: wake), snapshot, draft.status)
             case false?: break
             }
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Catalog
 import Resources
 
 // In place: the words of a plan.
@@ -25,6 +26,21 @@ extension InPlacePlanner {
         case .unlock: return "take the lock off StatefulSet \(unit.statefulSet)"
         default: return nil
         }
+    }
+
+    /// The service is on a timeline of which the archive has nothing yet: right after a restore to a moment, or when archiving
+    /// fails. What it has written there is in no archive, and the newest that can be restored is on the one before.
+    /// - Returns: `nil` also when the request names the timeline itself.
+    static func newerTimeline(_ input: InPlaceInput, _ choice: RecoveryChoice) -> PlanFinding? {
+        guard input.request.recovery.line == .latest, let own = input.inspection.timeline, own > choice.timeline else {
+            return nil
+        }
+        return PlanFinding(
+            reason: "TargetIsNewer",
+            message: "claim \(input.unit.claim): the data of \(input.request.service) is on timeline \(own), and the "
+                + "archive ends on timeline \(choice.timeline): what was written since is not archived yet. Run SELECT "
+                + "pg_switch_wal() in it and wait until the archive has it; if it is to be given up, set "
+                + "spec.recoveryTarget.timeline to \"\(choice.timeline)\"")
     }
 
     /// A base backup's name says nothing of its version: the same name may be in the archive of another one.

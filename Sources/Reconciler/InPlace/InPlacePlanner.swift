@@ -123,7 +123,10 @@ package enum InPlacePlanner {
         case .failure(let refusal): return Planner.refused(status, refusal.errors)
         case .success(let chosen): (choice, pinned) = (chosen.choice, chosen.pinned)
         }
-        let errors = crossErrors(input, origin, pinned) + spaceErrors(input, pinned)
+        let newer = isOther(input, origin, pinned) ? nil : newerTimeline(input, choice)
+        let isLatest = request.recovery.moment == .latest
+        let errors =
+            crossErrors(input, origin, pinned) + (isLatest ? newer.map { [$0] } ?? [] : []) + spaceErrors(input, pinned)
         guard errors.isEmpty else { return Planner.refused(status, errors) }
         status.baseBackup = pinned.name
         status.timeline = "\(choice.timeline)"
@@ -132,7 +135,8 @@ package enum InPlacePlanner {
         status.estimatedSeconds = Planner.estimate(pinned)
         status.steps = steps(input)
         var warnings =
-            choice.warnings.map { PlanFinding(reason: $0.reason, message: $0.message) } + warnings(input)
+            choice.warnings.map { PlanFinding(reason: $0.reason, message: $0.message) } + (newer.map { [$0] } ?? [])
+            + warnings(input)
         if isOther(input, origin, pinned) {
             warnings.append(
                 PlanFinding(

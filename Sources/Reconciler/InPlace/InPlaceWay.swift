@@ -27,7 +27,7 @@ struct InPlaceWay: Way {
         case .replace: withVolume(replaced)
         case .revoke: revoked
         case .start: withVolume { $0.replicas == originalReplicas ? .done(warning: nil) : .none }
-        case .serve: withTarget { _ in serving }
+        case .serve: withVolume { _ in serving }
         case .unlock: unlocked
         default: .looking
         }

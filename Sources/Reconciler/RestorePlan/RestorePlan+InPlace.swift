@@ -45,7 +45,7 @@ extension RestorePlanBehavior {
         request.confirmsCrossService = true
         switch RestoreRunBehavior.origin(view, request, place, scan) {
         case .failure(let refusal): return .refused([refusal.finding])
-        case .success(nil): return .looking("", [], nil)
+        case .success(nil): return .reading("")
         case .success(let origin?):
             return .seenInPlace(
                 InPlaceInput(

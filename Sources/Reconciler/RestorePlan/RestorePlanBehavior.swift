@@ -60,7 +60,7 @@ package enum RestorePlanBehavior: Behavior {
         switch view {
         case .refused(let findings): return made(MadePlan(status: PlanStatus()), findings, nil, snapshot, now)
         case .missing(let finding): return waiting(finding, plan, now)
-        case .looking, .busy: return Decision()
+        case .reading, .looking, .busy: return Decision()
         case .seen(let input):
             var made = Planner.plan(input)
             made.status.catalogAge = age(input.sourceScan, now)
@@ -84,7 +84,7 @@ package enum RestorePlanBehavior: Behavior {
         switch RestoreRunBehavior.lookAtPlaces(run, request) {
         case .not(let view): return view
         case .found(let access, let path, let own):
-            guard RestoreRunBehavior.areOccupantsKnown(run.occupants) else { return .looking("", [], nil) }
+            guard RestoreRunBehavior.areOccupantsKnown(run.occupants) else { return .reading("") }
             if let occupied = RestoreRunBehavior.occupied(run.occupants, request) { return .refused([occupied]) }
             return catalog(snapshot, request, access, path, own, now)
         }
@@ -95,7 +95,7 @@ package enum RestorePlanBehavior: Behavior {
         _ own: RepositoryAccess?, _ now: Timestamp
     ) -> WorldView {
         guard let approvalAskedBy = RestoreRunBehavior.approvalAskedBy(snapshot.run) else {
-            return .looking("", [], nil)
+            return .reading("")
         }
         switch published(snapshot.run.sourceRepository.value, access, path, request.major, snapshot.catalog) {
         case .not(let view): return view
@@ -133,7 +133,7 @@ package enum RestorePlanBehavior: Behavior {
         let line = lines.first { $0.major == major }
         if let line, line.configMap != nil {
             switch catalog {
-            case .unknown: return .not(.looking("", [], nil))
+            case .unknown: return .not(.reading(""))
             case .absent:
                 let words = "the catalog of \(access.uri(path)) is being written"
                 return .not(.missing(PlanFinding(reason: "CatalogPending", message: words)))

@@ -68,14 +68,15 @@ extension RestoreRunBehavior {
                 "NeedsNewerController", "the plan names steps that this controller does not know; run the newer one")
             return Decision(status: draft.status)
         }
-        // Once the service was scaled down the ledger may be away without harm.
-        let isTouched = view.workload.value.map { $0.replicas != snapshot.record.originalReplicas } ?? false
-        if !isTouched, let waiting = beforeFirstWrite(snapshot, draft) {
+        // Once the service may have been scaled down the ledger may be away without harm. Not by its replicas, which others
+        // set as well.
+        if snapshot.record.mayWriteSince == nil, let waiting = beforeFirstWrite(snapshot, draft) {
             guard let failure = snapshot.failure, failure.reason == "busy", view.request?.waitsWhenBusy == false else {
                 return waiting
             }
             return fail(snapshot, draft, PlanFinding(reason: "TargetBusy", message: failure.message))
         }
+        draft.record.mayWriteSince = draft.record.mayWriteSince ?? draft.now.wholeSecond
         return interpret(steps, InPlaceWay(snapshot: snapshot, view: view, planned: planned), draft)
     }
 

@@ -59,7 +59,8 @@ extension RestoreRunBehavior {
         let state = Approval.judge(
             approvals, planHash: hash, requester: draft.status.requestedBy?.name, at: draft.now)
         switch state {
-        case .approved(let approver, _):
+        case .approved(let approver, let until):
+            draft.approvedUntil = until
             draft.set(RunCondition.approved, .yes, "Approved", "approved by \(approver)")
             draft.status.approvedBy = approver
             return nil
@@ -67,6 +68,13 @@ extension RestoreRunBehavior {
             draft.set(RunCondition.approved, .no, "Rejected", "rejected by \(approver): \(reason)")
             return fail(
                 snapshot, draft, PlanFinding(reason: "Rejected", message: "rejected by \(approver): \(reason)"))
+        case .missing(let finding) where holdsLock(snapshot):
+            // Nothing is held for people, and what was seen under the lock does not hold once it is given back.
+            let words =
+                "its approval does not count any more (\(finding.reason)), now that it has the lock and nothing may be held "
+                + "while somebody is asked; make a new RestoreRun"
+            draft.set(RunCondition.approved, .no, finding.reason, finding.message)
+            return fail(snapshot, draft, PlanFinding(reason: finding.reason, message: words))
         case .missing(let finding):
             let who = draft.status.requestedBy?.name.map { "somebody other than \($0)" } ?? "somebody"
             draft.set(

@@ -16,7 +16,7 @@ extension RestoreRunBehavior {
     static func lookAtPlaces(_ snapshot: RestoreRunSnapshot, _ request: RunRequest) -> Repositories {
         if let name = request.sourceServiceName {
             switch snapshot.sourceService {
-            case .unknown: return .not(.looking("reading ManagedService \(name)", [], nil))
+            case .unknown: return .not(.reading("reading ManagedService \(name)"))
             case .absent: return .not(.missing(notFound("ManagedService", name, request, "ServiceNotFound")))
             case .present(let service):
                 if let other = otherEngine(service, "spec.source.service", snapshot.run) {
@@ -50,7 +50,7 @@ extension RestoreRunBehavior {
     /// What speaks against a ServiceBackup, for any way of restoring.
     static func problem(of found: Observed<ServiceBackup>, _ name: String, _ namespace: String) -> WorldView? {
         switch found {
-        case .unknown: return .looking("reading ServiceBackup \(name)", [], nil)
+        case .unknown: return .reading("reading ServiceBackup \(name)")
         case .absent: return .missing(absent("ServiceBackup", name, namespace, "BackupNotFound"))
         case .present(let backup):
             if backup.spec?.service != nil, backup.spec?.discovered == nil {
@@ -83,7 +83,7 @@ extension RestoreRunBehavior {
         }
         for (observed, checked, name, field) in wanted {
             switch observed {
-            case .unknown: return .not(.looking("reading BackupRepository \(name)", [], nil))
+            case .unknown: return .not(.reading("reading BackupRepository \(name)"))
             case .absent: return .not(.missing(notFound("BackupRepository", name, request, "RepositoryNotFound")))
             case .present(let repository):
                 let wrong =

@@ -39,6 +39,11 @@ extension RestoreRunBehavior {
             draft.set(RunCondition.planned, .no, finding.reason, finding.message)
             draft.waiting(finding.reason, "\(finding.message); this run goes on when that one has ended")
             return waiting(snapshot, draft, [])
+        case .reading(let message):
+            // What comes rings. To say so each time would ring as well, and the next pass would read it anew: in circles.
+            guard snapshot.status.state == nil else { return withRecord(Decision(), snapshot, snapshot.status) }
+            draft.working("Planning", message)
+            return waiting(snapshot, draft, [])
         case .looking(let message, let effects, let obstacle):
             if isStuck(snapshot, obstacle), draft.now >= lookingEnds(snapshot, draft, obstacle) {
                 let limit = obstacle == nil ? scanDeadline : prepareDeadline
@@ -193,6 +198,9 @@ enum WorldView {
     case missing(PlanFinding)
     /// Another run is at work there: its end is waited for.
     case busy(PlanFinding)
+    /// An object is on its way.
+    case reading(String)
+    /// Jobs are at work, or to be made.
     case looking(String, [Effect], PlanFinding?)
     case seen(PlanInput)
     case seenInPlace(InPlaceInput)
@@ -203,7 +211,7 @@ extension RestoreRunBehavior {
         _ snapshot: RestoreRunSnapshot, _ request: RunRequest, at now: Timestamp
     ) -> WorldView {
         if let name = request.retryOf, snapshot.retryOf.isUnknown {
-            return .looking("reading RestoreRun \(name)", [], nil)
+            return .reading("reading RestoreRun \(name)")
         }
         let sourceAccess: RepositoryAccess
         let path: String
@@ -218,7 +226,7 @@ extension RestoreRunBehavior {
         case .found(let found): checks = found
         }
         guard let approvalAskedBy = approvalAskedBy(snapshot) else {
-            return .looking("reading who archives to the source", [], nil)
+            return .reading("reading who archives to the source")
         }
         if let waiting = leaving(snapshot.occupants, request) { return waiting }
         if let occupied = occupied(snapshot.occupants, request) { return .refused([occupied]) }
@@ -259,7 +267,7 @@ extension RestoreRunBehavior {
     /// The checks that the run names, as they stand now.
     private static func checks(_ snapshot: RestoreRunSnapshot, _ request: RunRequest) -> Checks {
         guard !request.checks.isEmpty else { return .found([]) }
-        if request.clone != nil, snapshot.clone.isUnknown { return .not(.looking("reading the clone", [], nil)) }
+        if request.clone != nil, snapshot.clone.isUnknown { return .not(.reading("reading the clone")) }
         let known =
             (snapshot.clone.value?.spec?.verification ?? [])
             + (snapshot.sourceService.value?.spec?.protection?.verification ?? [])
@@ -292,7 +300,7 @@ extension RestoreRunBehavior {
     /// wait for that himself.
     private static func leaving(_ found: RestoreRunSnapshot.Occupants, _ request: RunRequest) -> WorldView? {
         guard let claim = found.claim.value, claim.metadata.isDeleting else { return nil }
-        guard areOccupantsKnown(found) else { return .looking("looking at the archives", [], nil) }
+        guard areOccupantsKnown(found) else { return .reading("looking at what has its name") }
         var others = found
         others.claim = .absent(confirmed: true)
         guard occupied(others, request) == nil else { return nil }

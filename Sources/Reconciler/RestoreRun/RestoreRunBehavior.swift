@@ -123,8 +123,7 @@ package enum RestoreRunBehavior: Behavior {
             : mayHaveBeenOpen(snapshot)
                 ? "its StatefulSet is gone, so nobody can tell whether it had been opened; the data is kept" : nil
         // A run that waits for nothing but its turn may hold the lock already.
-        let isLocked = snapshot.inPlace?.lock.map { $0.runUID == snapshot.run.metadata.uid } ?? false
-        guard snapshot.state == .running || isLocked, kept == nil else {
+        guard snapshot.state == .running || holdsLock(snapshot), kept == nil else {
             if let kept { draft.set(RunCondition.cleanedUp, .no, "Kept", kept) }
             draft.finish(
                 ending.state.known ?? .failed, ending.reason, ending.message + (kept.map { "; \($0)" } ?? ""))
@@ -134,6 +133,11 @@ package enum RestoreRunBehavior: Behavior {
         draft.working("CleaningUp", "\(ending.message); taking away what this run made")
         draft.set(RunCondition.cleanedUp, .no, "CleaningUp", "taking away what this run made")
         return withRecord(Decision(status: draft.status), snapshot, draft.status)
+    }
+
+    /// The StatefulSet whose data is to be replaced names this run.
+    static func holdsLock(_ snapshot: RestoreRunSnapshot) -> Bool {
+        snapshot.inPlace?.lock.map { $0.runUID == snapshot.run.metadata.uid } ?? false
     }
 
     /// Clients may have reached it: the opening was seen done, or has been sent.

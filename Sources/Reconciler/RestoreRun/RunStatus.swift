@@ -34,6 +34,8 @@ struct StatusDraft {
     let generation: Int64?
     let now: Timestamp
     private let before: [Condition]
+    /// When the approval that the run goes on with runs out.
+    var approvedUntil: Timestamp?
 
     init(_ snapshot: RestoreRunSnapshot, at now: Timestamp) {
         status = snapshot.status

@@ -178,6 +178,8 @@ package struct RestoreRecord: Codable, Equatable, Sendable {
     /// The ManagedServices whose policy asked for an approval when the run was planned; absent where none did.
     package var approvalAskedBy: [String]?
     package var originalReplicas: Int?
+    /// Since when a run in place may change its target: then the ledger, or the spool, had it as running.
+    package var mayWriteSince: Timestamp?
     /// The claim that this attempt made. Deleting or re-using data goes by this UID and never by name.
     package var claimUID: String?
     /// The StatefulSet that this attempt made.

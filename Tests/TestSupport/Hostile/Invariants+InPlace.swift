@@ -34,6 +34,22 @@ extension Invariants {
         }
     }
 
+    /// A run that replaces data begins with a yes that counts still, by the clock of who begins it.
+    func checkBeginning(_ run: JSONValue, _ before: JSONValue) {
+        guard before.text("status", "state") == "Pending", run.text("status", "state") == "Running",
+            run.text("spec", "target", "service", "name") != nil,
+            let began = run.text("status", "startedAt").flatMap({ Timestamp(rfc3339: $0) })
+        else { return }
+        let counts = world.api.all(.approvals).contains { _, approval in
+            let made = approval.text("metadata", "creationTimestamp").flatMap { Timestamp(rfc3339: $0) }
+            return approval.text("spec", "run", "uid") == run.text("metadata", "uid")
+                && approval.text("spec", "planHash") == run.text("status", "plan", "hash")
+                && approval.text("spec", "decision") == "Approve"
+                && made.map { began < $0.adding(seconds: Approval.lifetime) } ?? false
+        }
+        if !counts { broken("\(name(run)) began, and no approval of it counted any more") }
+    }
+
     private func checkScaling(_ key: ModelKey, _ lock: String?, to replicas: Int64, generation: Int64?) {
         guard let lock, let holder = run(lock) else { return broken("\(key) was scaled by nobody who has its lock") }
         guard holder.text("status", "state") == "Running" else {
@@ -48,6 +64,9 @@ extension Invariants {
         }
         guard record(of: lock, holder)?.status == "running" else {
             return broken("\(key) was scaled for \(name(holder)), of which the ledger does not say that it runs")
+        }
+        guard holder.text("status", "restore", "targetUID") == world.api[key]?.text("metadata", "uid") else {
+            return broken("\(key) was scaled for \(name(holder)), which was planned for another one of its name")
         }
         guard replicas > 0 else { return }
         // It starts again: then its data has its place, the old or the new.
@@ -73,7 +92,9 @@ extension Invariants {
     /// At the end its data is in its place, and is what the last run that replaced it has put there.
     func checkUserEnd(isTouched: Bool) {
         guard let user, !isTouched, let volume = world.kubelet.volumes[user.volume] else { return }
-        if volume.held != nil { broken("the data of the user's service is set aside for good") }
+        if let held = volume.held, !isToldOf(held.run) {
+            broken("the data of the user's service is set aside for good")
+        }
         let runs = world.api.all(.runs).map(\.object).filter { $0.text("spec", "target", "service", "name") != nil }
         for run in runs {
             let uid = run.text("metadata", "uid") ?? ""
@@ -81,12 +102,20 @@ extension Invariants {
             let isSwapped = run[path: ["status", "restore", "inPlace", "isSwapped"]] == true
             if isCompleted, !isSwapped { broken("\(name(run)) is completed, and has replaced nothing") }
             if isCompleted, volume.swappedBy == nil { broken("\(name(run)) is completed, and the data is the old") }
-            if volume.swappedBy == uid, !isSwapped { broken("\(name(run)) has replaced the data, and does not say so") }
+            if volume.swappedBy == uid, !isSwapped, !isToldOf(uid) {
+                broken("\(name(run)) has replaced the data, and does not say so")
+            }
         }
         for (key, object) in world.api.all(.configMaps) where key.name.contains("-permit-") {
             let uid = object.text("metadata", "labels", Label.runUID) ?? ""
             if let run = run(uid), Self.isOver(run) { broken("\(key) is left of \(name(run))") }
         }
+    }
+
+    /// The run has lost what it stood on, and has said where the data is.
+    private func isToldOf(_ uid: String) -> Bool {
+        guard let run = run(uid), run.text("status", "state") == "Interrupted" else { return false }
+        return ["NotPossible", "NotUndone"].contains(Story.condition(run, "CleanedUp")?.text("reason"))
     }
 
     // MARK: Parts

@@ -34,6 +34,9 @@ package final class Invariants {
         world.observeLedger { [unowned self] commit in look(at: commit) }
     }
 
+    /// The user's StatefulSet, which he may make again.
+    var userKey: ModelKey? { user.map { _ in ModelKey(.statefulSets, Story.space, UserService.name) } }
+
     func broken(_ words: String) {
         if violations.count < 20 { violations.append("at \(world.scheduler.now) ms: \(words)") }
     }
@@ -74,6 +77,7 @@ package final class Invariants {
         guard let uid = change.object.text("metadata", "uid") else { return }
         runs[uid] = change.object
         guard let before = change.before, change.kind == .modified else { return }
+        checkBeginning(change.object, before)
         let (old, new) = (before["status"], change.object["status"])
         guard let state = old?.text("state") else { return }
         if !["Pending", "Running"].contains(state) {
@@ -133,7 +137,7 @@ package final class Invariants {
         // Whoever takes one of the labels away does not take the object over.
         let labels = before[path: ["metadata", "labels"]]
         if labels?[Label.managedBy]?.string != Label.managedByValue, labels?[Label.runUID] == nil {
-            if key.kind == .statefulSets, before.text("metadata", "uid") == user?.uid {
+            if key == userKey {
                 return checkUserService(change, before)
             }
             broken(

@@ -15,10 +15,26 @@ extension Scenario {
         stage.clone("orders-a") { $0.set(["spec", "retry"], ["limit": 1]) }
         stage.world.api.observers.append { [unowned stage] change in
             guard change.key.kind == .statefulSets, change.before == nil else { return }
-            stage.at(500) { $0.delete(.statefulSets, "orders-a") }
+            stage.at(500) { stage in
+                for run in stage.runs where run.text("status", "state") == "Running" {
+                    guard run.text("status", "restore", "targetUID") == nil else { continue }
+                    stage.notes.insert(run.text("metadata", "name") ?? "")
+                }
+                stage.delete(.statefulSets, "orders-a")
+            }
         }
     } isWrong: { stage in
-        expect(stage, "orders-a", nil, ["TargetDeleted", "TargetDeleted"]) ?? says(stage, "orders-a", "TargetDeleted")
+        // Whose controller died before it had written down that it made one makes it again, on a volume with half a fetch.
+        for run in stage.runs {
+            let name = run.text("metadata", "name") ?? ""
+            let end = Story.condition(run, "Finished")?.text("reason") ?? "-"
+            if end == "TargetDeleted" || end == "StagingLeftOver" && stage.notes.contains(name) { continue }
+            return "\(name) ended as \(end), and not as TargetDeleted"
+        }
+        if stage.runs.count != 2 { return "there are \(stage.runs.count) runs" }
+        let last = stage.world.api[ModelKey(.clones, Story.space, "orders-a")]?.text("status", "run", "name") ?? ""
+        return expect(stage, "orders-a", nil, stage.outcome("orders-a"))
+            ?? says(stage, "orders-a", stage.ends(of: last))
     }
 
     /// Somebody asks for a clone again while its run is under way, and thinks better of it; and asks again, with another

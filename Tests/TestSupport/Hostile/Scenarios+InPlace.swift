@@ -22,7 +22,7 @@ extension Scenario {
         return set?.text("metadata", "annotations", TargetLock.annotation).map { "it is locked by \($0)" }
     }
 
-    private static func ended(_ stage: Stage, _ run: String, _ reason: String) -> String? {
+    static func ended(_ stage: Stage, _ run: String, _ reason: String) -> String? {
         let found = stage.ends(of: run)
         // Somebody may have taken it away when it had ended, and applied it again.
         if found == "AlreadyApplied", reason == "Completed" { return nil }
@@ -145,7 +145,7 @@ extension Scenario {
             stage.delete(.runs, "monday")
             stage.approve("tuesday")
             // Again and again, as such tools do: the first time the deleted run may be there still.
-            for moment in [3_000, 30_000, 60_000] as [Int64] {
+            for moment in [3_000, 30_000, 60_000, 120_000] as [Int64] {
                 stage.at(moment) { stage in
                     for name in ["monday", "tuesday"] {
                         stage.restoreInPlace(name) { Stage.toAMoment(&$0, target(stage, -1_000)) }

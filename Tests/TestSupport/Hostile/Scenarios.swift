@@ -9,7 +9,7 @@ extension Scenario {
         [
             clone, pair, moment, named, otherBackup, byHand, refused, cancelledEarly, cancelledLate, deleted, crowd,
             again, sameName, afterwards, asItOpens,
-        ] + strangers + replaced + watched + leaders + ledgers + requests + clones + late + inPlace + backups
+        ] + strangers + replaced + watched + leaders + ledgers + requests + clones + late + inPlace + backups + endings
 
     package static func named(_ name: String) -> Scenario? { all.first { $0.name == name } }
 

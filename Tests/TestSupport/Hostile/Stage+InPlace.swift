@@ -135,8 +135,12 @@ extension Stage {
     }
 
     /// Somebody agrees to a run, or refuses it, once it asks.
-    package func approve(_ run: String, after delay: Int64 = 100, decision: String = "Approve") {
+    /// - Parameter again: Only one that is made again is decided on: this one has its answer.
+    package func approve(
+        _ run: String, after delay: Int64 = 100, decision: String = "Approve", again: Bool = false
+    ) {
         var asked: Set<String> = []
+        if again, let uid = world.api[ModelKey(.runs, Story.space, run)]?.text("metadata", "uid") { asked = [uid] }
         world.api.observers.append { [unowned self] change in
             guard change.key.kind == .runs, change.key.name == run,
                 Story.condition(change.object, "Approved")?.text("reason") == "ApprovalRequired",
@@ -148,7 +152,15 @@ extension Stage {
         }
     }
 
-    private func decide(_ run: String, _ name: String, _ decision: String) {
+    /// Somebody decides on a run.
+    /// - Parameter age: He did so before that many seconds: as if the run had waited for that long.
+    package func decide(_ run: String, _ name: String, _ decision: String = "Approve", age: Int64 = 0) {
+        defer {
+            if age > 0 {
+                let made = world.scheduler.wall.adding(seconds: -age).wholeSecond.rfc3339
+                edit(.approvals, name) { $0.set(["metadata", "creationTimestamp"], .string(made)) }
+            }
+        }
         if let object = world.api[ModelKey(.runs, Story.space, run)] {
             world.apply([
                 "apiVersion": "reprise.dev/v1alpha1", "kind": "RestoreApproval",
@@ -160,6 +172,42 @@ extension Stage {
                 ],
             ])
         }
+    }
+
+    /// A run waits for somebody's yes.
+    package func isAsking(_ run: String) -> Bool {
+        let object = world.api[ModelKey(.runs, Story.space, run)]
+        return Story.condition(object, "Approved")?.text("reason") == "ApprovalRequired"
+    }
+
+    /// When a run that waits says that its approval has run out.
+    package func whenExpired(_ run: String, _ act: @escaping (Stage) -> Void) {
+        once(after: 500) { [unowned self] change in
+            guard change.key.kind == .runs, change.key.name == run, Bearings.step(of: change.object) == "Planned",
+                Story.condition(change.object, "Approved")?.text("reason") == "ApprovalExpired"
+            else { return false }
+            notes.insert("\(run) asks anew")
+            return true
+        } do: {
+            act($0)
+        }
+    }
+
+    /// When a run has locked the user's StatefulSet.
+    package func whenLocked(after delay: Int64 = 0, _ act: @escaping (Stage) -> Void) {
+        once(after: delay) {
+            $0.key.kind == .statefulSets && $0.key.name == UserService.name
+                && $0.object.text("metadata", "annotations", TargetLock.annotation) != nil
+        } do: {
+            act($0)
+        }
+    }
+
+    /// Somebody deletes the user's StatefulSet, and a tool that has it in Git makes it again at once.
+    package func remakeUser(replicas: Int64 = 1) {
+        let key = ModelKey(.statefulSets, Story.space, UserService.name)
+        if world.api[key] != nil { world.api.acting(as: "somebody") { world.api.remove(key) } }
+        world.apply(Self.setOfUser(replicas))
     }
 
     /// Somebody sets the replicas of the user's service, as a GitOps tool does.

@@ -14,6 +14,8 @@ package final class Stage {
     private var isDirty = true
     /// What strangers have made, by its UID: it must be there in the end, and be the same.
     package var theirs: [ModelKey: String] = [:]
+    /// What a story wants to know of its own course at the end.
+    package var notes: Set<String> = []
     /// The service whose data is replaced, where the story is about that.
     package var user: UserService?
     private var lastLack: String? = "nothing has happened"

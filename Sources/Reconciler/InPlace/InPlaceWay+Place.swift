@@ -105,12 +105,13 @@ extension RestoreRunBehavior {
                     message: "its ManagedService was edited since the run was planned; make a new RestoreRun"))
         case .changed(let finding): return fail(snapshot, draft, finding)
         case .missing(let finding):
-            if way.view.lock?.runUID == snapshot.run.metadata.uid {
+            if holdsLock(snapshot) {
                 let message = "\(finding.message), and the lock is not held until it does; make a new RestoreRun"
                 return fail(snapshot, draft, PlanFinding(reason: finding.reason, message: message))
             }
             draft.waiting(finding.reason, "\(finding.message); create it as it was, and the run goes on")
-            return withRecord(Decision(status: draft.status), snapshot, draft.status)
+            let wake = draft.approvedUntil.map { Wake.at($0) } ?? .onChange
+            return withRecord(Decision(status: draft.status, wake: wake), snapshot, draft.status)
         }
     }
 }

@@ -117,7 +117,8 @@ class CloneTests(Case):
         self.assertEqual(self.environment.sql(rows), [[run['status']['ledgerID'], name, 'Latest']])
         self.assertRegex(run['status']['finishedAt'], r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$')
         kubectl('-n', space, 'delete', 'sclone', 'orders', '--timeout=20s')
-        until('the run is gone', 20, lambda: self.api.get('RestoreRun', space, name) is None)
+        # The garbage collector looks for new kinds every 30 s, and these have just been made.
+        until('the run is gone', 90, lambda: self.api.get('RestoreRun', space, name) is None)
         self.assertEqual(self.environment.sql(rows)[0][1], name)
         self.assertEqual(self.environment.rows(uid)[0]['status'], 'completed')
 

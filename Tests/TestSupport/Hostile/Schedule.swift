@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ControlLoop
 import JSON
 import Reconciler
 import Resources
@@ -134,8 +135,8 @@ package struct Schedule {
     /// The goal is reached, and nothing happens any more.
     private func stayThere(_ stage: Stage, _ invariants: Invariants, isTouched: Bool) {
         let world = stage.world
-        // What was under way when the last status was written.
-        world.run(seconds: 20)
+        // What was under way when the last status was written, also where a successor has to come first.
+        world.run(seconds: 20 + (world.election.duration + world.election.retryPeriod) / 1_000)
         // No part of what was asked for, so nobody has waited for it yet.
         if stage.areRepositoriesUnread {
             _ = world.run(atMost: 60) { !stage.areRepositoriesUnread }

@@ -4,10 +4,8 @@
 # API server's own cache (APISERVER_EXTRA=--watch-cache=false hack/kube-up.sh), is then told 410 Gone.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-need_command etcdctl
-running kube etcd || fail "no etcd is running in $REPRISE_RUN"
+need_etcd
 
-etcd_here() { ETCDCTL_API=3 etcdctl --endpoints "127.0.0.1:$(port etcd)" "$@"; }
 revision=$(etcd_here endpoint status --write-out=json | jq '.[0].Status.header.revision')
 etcd_here compact "$revision" >/dev/null
 step "etcd's history up to revision $revision is gone"

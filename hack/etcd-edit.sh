@@ -5,10 +5,8 @@
 #   hack/etcd-edit.sh restoreapprovals/NAMESPACE/NAME 'JQ FILTER'
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-need_command etcdctl
-running kube etcd || fail "no etcd is running in $REPRISE_RUN"
+need_etcd
 
-etcd_here() { ETCDCTL_API=3 etcdctl --endpoints "127.0.0.1:$(port etcd)" "$@"; }
 key=/registry/reprise.dev/$1
 before=$(etcd_here get "$key" --print-value-only)
 [ -n "$before" ] || fail "etcd has no $key"

@@ -191,6 +191,8 @@ port() { # NAME: the port picked for it in this environment
   [ -s "$PORT_DIR/$1" ] || fail "no port was picked for $1 in $REPRISE_RUN"
   cat "$PORT_DIR/$1"
 }
+need_etcd() { need_command etcdctl && { running kube etcd || fail "no etcd is running in $REPRISE_RUN"; }; }
+etcd_here() { ETCDCTL_API=3 etcdctl --endpoints "127.0.0.1:$(port etcd)" "$@"; }
 pick_port() { # NAME: makes sure that `port NAME` has an answer
   local file=$PORT_DIR/$1 candidate try
   mkdir -p "$PORT_DIR"

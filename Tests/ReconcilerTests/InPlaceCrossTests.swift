@@ -12,17 +12,9 @@ struct InPlaceCrossTests {
         var change: @Sendable (inout InPlaceWorld) -> Void
     }
 
-    private static func other() -> ManagedService {
-        var other = InPlaceWorld.service
-        other.metadata.name = "invoices"
-        other.metadata.uid = "m-2"
-        other.spec?.archive?.path = "invoices"
-        return other
-    }
-
     static let origins = [
         Origin(testDescription: "another ManagedService") {
-            $0.reader.add(other())
+            $0.reader.add(InPlaceWorld.invoices)
             $0.run.spec?.source = RestoreSource(service: .init(name: "invoices"))
         },
         Origin(testDescription: "another archive") {

@@ -48,27 +48,18 @@ struct InPlacePlaceTests {
             reason: "ServiceNotFound", words: "ManagedService invoices does not exist in namespace staging",
             isGone: true
         ) {
-            $0.reader.objects[source().ref] = nil
+            $0.reader.objects[InPlaceWorld.invoices.ref] = nil
         },
     ]
 
     private static let repository = Ref(BackupRepository.resourceKind, "staging", "prod")
-
-    /// The service whose data is wanted.
-    private static func source() -> ManagedService {
-        var other = InPlaceWorld.service
-        other.metadata.name = "invoices"
-        other.metadata.uid = "m-2"
-        other.spec?.archive?.path = "invoices"
-        return other
-    }
 
     private static func planned() -> InPlaceWorld {
         var world = InPlaceWorld {
             $0.source = RestoreSource(service: .init(name: "invoices"))
             $0.confirmCrossService = true
         }
-        world.reader.add(source())
+        world.reader.add(InPlaceWorld.invoices)
         world.settle()
         return world
     }

@@ -205,26 +205,16 @@ struct InPlaceRefusalTests {
 
     // MARK: The lock
 
-    private func other(_ state: RunState) -> RestoreRun {
-        var status = RestoreRunStatus()
-        status.state = Open(state)
-        return RestoreRun(metadata: ObjectMeta(name: "first", namespace: "staging", uid: "u-first"), status: status)
-    }
-
     @Test("while another run works on the service this one waits, and names it")
     func busy() {
         var world = InPlaceTests.approved()
-        world.edit {
-            $0.metadata.annotations = TargetLock(runUID: "u-first", runName: "first").annotations.compactMapValues {
-                $0
-            }
-        }
-        world.reader.add(other(.running))
+        world.lock()
+        world.reader.add(InPlaceWorld.other(.running))
         world.settle()
         #expect(world.state == .pending)
         #expect(world.condition(RunCondition.locked)?.reason == "TargetBusy")
-        #expect(world.condition(RunCondition.locked)?.message.contains("RestoreRun first works on") == true)
-        world.reader.add(other(.completed))
+        #expect(world.condition(RunCondition.locked)?.message.contains("RestoreRun other works on") == true)
+        world.reader.add(InPlaceWorld.other(.completed))
         world.settle()
         #expect(world.state == .completed, "a lock of a run that has ended is none")
     }
@@ -232,12 +222,8 @@ struct InPlaceRefusalTests {
     @Test("with onBusy Fail it ends instead")
     func busyFails() {
         var world = InPlaceTests.approved { $0.onBusy = "Fail" }
-        world.edit {
-            $0.metadata.annotations = TargetLock(runUID: "u-first", runName: "first").annotations.compactMapValues {
-                $0
-            }
-        }
-        world.reader.add(other(.running))
+        world.lock()
+        world.reader.add(InPlaceWorld.other(.running))
         world.settle()
         #expect(world.reason == "TargetBusy")
         #expect(world.state == .failed)
@@ -246,12 +232,8 @@ struct InPlaceRefusalTests {
     @Test("a lock of a run that is gone, or of an earlier one of its name, is none", arguments: [true, false])
     func staleLock(isGone: Bool) {
         var world = InPlaceTests.approved()
-        world.edit {
-            $0.metadata.annotations = TargetLock(runUID: "u-before", runName: "first").annotations.compactMapValues {
-                $0
-            }
-        }
-        if !isGone { world.reader.add(other(.running)) }
+        world.lock(byOther: "u-before")
+        if !isGone { world.reader.add(InPlaceWorld.other(.running)) }
         world.settle()
         #expect(world.state == .completed)
     }

@@ -7,26 +7,11 @@ import Testing
 /// A run in place that has to wait, for another run or for people, and what has become of its plan meanwhile.
 @Suite("A run in place that waited")
 struct InPlaceWaitTests {
-    private static func other(_ state: RunState) -> RestoreRun {
-        var other = Story.run()
-        other.metadata.name = "other"
-        other.metadata.uid = "other-uid"
-        other.status = RestoreRunStatus()
-        other.status?.state = Open(state)
-        return other
-    }
-
-    private static func locked(_ world: inout InPlaceWorld) {
-        world.reader.add(other(.running))
-        world.edit {
-            $0.metadata.annotations = [TargetLock.annotation: "other-uid", TargetLock.nameAnnotation: "other"]
-        }
-    }
-
     @Test("nothing is looked at, and so nothing planned, while another run works on the service")
     func busy() {
         var world = InPlaceWorld()
-        Self.locked(&world)
+        world.lock()
+        world.reader.add(InPlaceWorld.other(.running))
         world.settle()
         #expect(world.deeds.isEmpty)
         #expect(world.condition(RunCondition.stalled)?.reason == "TargetBusy")
@@ -35,7 +20,7 @@ struct InPlaceWaitTests {
         world.now = world.now.adding(seconds: 20_000)
         world.settle()
         #expect(world.state == .pending)
-        world.reader.add(Self.other(.completed))
+        world.reader.add(InPlaceWorld.other(.completed))
         world.settle()
         world.approve()
         world.settle()
@@ -45,7 +30,8 @@ struct InPlaceWaitTests {
     @Test("who does not want to wait is told who is at work")
     func refused() {
         var world = InPlaceWorld { $0.onBusy = "Fail" }
-        Self.locked(&world)
+        world.lock()
+        world.reader.add(InPlaceWorld.other(.running))
         world.settle()
         #expect(world.state == .failed && world.reason == "TargetBusy")
         #expect(world.deeds.isEmpty)
@@ -115,7 +101,8 @@ struct InPlaceWaitTests {
     @Test("an approval that runs out while another run is at work is said in time, and a new one lets the run go on")
     func runsOutWhileItWaits() {
         var world = InPlaceTests.approved()
-        Self.locked(&world)
+        world.lock()
+        world.reader.add(InPlaceWorld.other(.running))
         world.settle()
         #expect(world.condition(RunCondition.locked)?.reason == "TargetBusy")
         let ends = Self.ends(world)
@@ -124,7 +111,7 @@ struct InPlaceWaitTests {
         world.settle()
         #expect(world.state == .pending)
         #expect(world.condition(RunCondition.approved)?.reason == "ApprovalExpired")
-        world.reader.add(Self.other(.completed))
+        world.reader.add(InPlaceWorld.other(.completed))
         world.settle()
         #expect(world.state == .pending && !world.isLocked)
         world.approve(by: "carol")

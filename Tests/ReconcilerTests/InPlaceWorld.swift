@@ -204,6 +204,29 @@ struct InPlaceWorld: CustomStringConvertible {
         reader.add(workload)
     }
 
+    // MARK: Others
+
+    /// Another run, in some state.
+    static func other(_ state: RunState) -> RestoreRun {
+        var status = RestoreRunStatus()
+        status.state = Open(state)
+        return RestoreRun(metadata: ObjectMeta(name: "other", namespace: "staging", uid: "u-other"), status: status)
+    }
+
+    /// The StatefulSet names a run of that name.
+    mutating func lock(byOther uid: String = "u-other") {
+        edit { $0.metadata.annotations = TargetLock(runUID: uid, runName: "other").annotations.compactMapValues { $0 } }
+    }
+
+    /// Another service, whose archive is another one.
+    static var invoices: ManagedService {
+        var other = service
+        other.metadata.name = "invoices"
+        other.metadata.uid = "m-2"
+        other.spec?.archive?.path = "invoices"
+        return other
+    }
+
     // MARK: Looking
 
     var workload: ServiceWorkload? {

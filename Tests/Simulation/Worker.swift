@@ -38,12 +38,13 @@ struct Worker {
         // The last part waits until it is known what was tried too seldom. Then every cell was tried, and short ones do.
         let isFilling = options.perCell != nil && !options.pairs
         let first = isFilling ? end - min(options.schedules * 2 / 5, 8_000) : end
+        func schedule(_ index: Int) -> Schedule {
+            if options.pairs { return pairs[index] }
+            return isFilling && index >= first ? campaign.shortSchedule(index) : campaign.schedule(index)
+        }
         func play(_ numbers: StrideTo<Int>, until isEnough: () -> Bool = { false }) throws -> Bool {
             for index in numbers where !isEnough() {
-                let isShort = isFilling && index >= first
-                let schedule =
-                    options.pairs
-                    ? pairs[index] : isShort ? campaign.shortSchedule(index) : campaign.schedule(index)
+                let schedule = schedule(index)
                 let verdict = schedule.play()
                 coverage.add(verdict, of: schedule.scenario)
                 guard let words = verdict.violations.first else { continue }

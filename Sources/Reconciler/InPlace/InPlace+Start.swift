@@ -107,9 +107,7 @@ extension RestoreRunBehavior {
         case .unknown: return Decision()
         case .absent:
             guard let jobs = InPlaceWay(snapshot: snapshot, view: view, planned: planned).jobs else {
-                let finding = PlanFinding(
-                    reason: "PlanOutdated", message: "its ManagedService was edited since the run was planned")
-                return fail(snapshot, draft, finding)
+                return fail(snapshot, draft, editedService)
             }
             noteFailure(&draft, snapshot)
             let isCross = planned.isCrossService ?? false

@@ -88,6 +88,10 @@ extension InPlaceWay {
 }
 
 extension RestoreRunBehavior {
+    static let editedService = PlanFinding(
+        reason: "PlanOutdated",
+        message: "its ManagedService was edited since the run was planned; make a new RestoreRun")
+
     /// Whether a run that may begin still finds what it was planned for. What is gone is waited for, but not under the
     /// lock: what was seen of the volume would not hold for so long.
     static func awaitPlace(
@@ -96,14 +100,8 @@ extension RestoreRunBehavior {
         guard let way else { return nil }
         switch way.place {
         case .looking: return Decision()
-        case .found:
-            guard way.jobs == nil else { return nil }
-            return fail(
-                snapshot, draft,
-                PlanFinding(
-                    reason: "PlanOutdated",
-                    message: "its ManagedService was edited since the run was planned; make a new RestoreRun"))
-        case .changed(let finding): return fail(snapshot, draft, finding)
+        // What has changed has ended it before anybody was asked.
+        case .found, .changed: return way.jobs == nil ? fail(snapshot, draft, editedService) : nil
         case .missing(let finding):
             if holdsLock(snapshot) {
                 let message = "\(finding.message), and the lock is not held until it does; make a new RestoreRun"

@@ -19,7 +19,7 @@ package final class Invariants {
     private var opened: Set<String> = []
     /// By run: somebody has edited its StatefulSet.
     private var spoiled: Set<String> = []
-    private var leaseLost: Int64 = -30_000
+    private var leaseLost: Int64?
     /// By UID: what a controller has made.
     private var made: Set<String> = []
     /// Whether a controller has made an object, and not somebody who copied its labels.
@@ -67,7 +67,7 @@ package final class Invariants {
         guard let lease = world.api.all(.leases, in: Simulation.controllerNamespace).first?.object else { return }
         let holder = lease.text("spec", "holderIdentity") ?? ""
         // Somebody has deleted it: what was sent under the one before is still on its way.
-        if world.scheduler.now - leaseLost < world.election.duration { return }
+        if let leaseLost, world.scheduler.now - leaseLost < world.election.duration { return }
         if !holder.hasPrefix("\(writer)_") {
             broken("\(writer) wrote \(what) while the Lease was held by '\(holder)'")
         }

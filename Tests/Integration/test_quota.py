@@ -38,7 +38,6 @@ class QuotaTests(InPlaceCase):
         self.api.patch('BackupRepository', fresh, 'source', {'spec': {'scan': {'requestID': 'again'}}})
         self.make_clone(fresh)
         self.api.delete('Pod', served, 'orders-0')
-        self.node.behave(undone, hold=set())
         self.cancel(undone)
 
         run = until('the clone has a run', 20, lambda: self.the_run(fresh))['metadata']['name']

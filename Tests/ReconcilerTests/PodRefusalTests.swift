@@ -34,7 +34,7 @@ struct PodRefusalTests {
         ),
         (
             "j", "Error creating: admission webhook \"pods.example.com\" denied the request:\n\tnot\u{7}here",
-            "admission webhook \"pods.example.com\" denied the request: nothere"
+            "admission webhook \"pods.example.com\" denied the request: not here"
         ),
         ("j", "", "the Event does not say why"), ("", "Error creating: pods \"-abcde\"", "pods \"-abcde\""),
     ]
@@ -250,6 +250,7 @@ struct PodRefusalTests {
         world.settle { $0.run.status?.restore?.completedSteps?.contains("Revoke") == true }
         // Scaled up, and its pod does not come.
         world.edit { $0.spec?.replicas = 1 }
+        world.reader.objects[InPlaceWorld.pod().ref] = nil
         world.settle()
         #expect(world.condition(RunCondition.stalled)?.reason == "PodsForbidden")
         world.reader.add(InPlaceWorld.pod())

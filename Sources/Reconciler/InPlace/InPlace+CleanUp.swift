@@ -12,7 +12,7 @@ extension RestoreRunBehavior {
     ) -> Decision<Status> {
         guard let ending = snapshot.record.ending, let planned = snapshot.record.inPlace else { return Decision() }
         let way = InPlaceWay(snapshot: snapshot, view: view, planned: planned)
-        if way.isLooking { return Decision() }
+        if way.isLooking || lockState(snapshot, view) == .looking { return Decision() }
         var draft = draft
         let next = Recovery(snapshot: snapshot, view: view, planned: planned, way: way, now: draft.now).next()
         var wake = Wake.onChange
@@ -185,7 +185,10 @@ struct Recovery {
             snapshot.state == .running
         else { return nil }
         // Somebody else has decided on it since, unless it is the 0 that this run has set.
-        guard workload.replicas == 0 else { return nil }
+        guard workload.replicas == 0, snapshot.record.mayWriteSince != nil else { return nil }
+        if case .taken(let other) = RestoreRunBehavior.lockState(snapshot, view) {
+            return .wait("\(other.finding(planned.workload).message): the service is started when that run has ended")
+        }
         return .perform(
             "starting the service again",
             [.scale(workload.seen, generation: workload.metadata.generation ?? 0, to: original)])

@@ -59,13 +59,22 @@ package struct TargetLock: Equatable, Sendable {
 
     /// That another run has it.
     func finding(_ workload: String) -> PlanFinding {
-        PlanFinding(reason: "TargetBusy", message: "RestoreRun \(runName) works on StatefulSet \(workload)")
+        guard !runName.isEmpty else {
+            return PlanFinding(
+                reason: "TargetBusy",
+                message:
+                    "StatefulSet \(workload) is locked by the run with UID \(runUID), whose name is not there: remove "
+                    + "annotation \(Self.annotation) if no such run is at work")
+        }
+        return PlanFinding(reason: "TargetBusy", message: "RestoreRun \(runName) works on StatefulSet \(workload)")
     }
 
     /// Whether another run has it, as far as its object says.
     /// - Returns: `nil` while that is being read.
     package func isHeld(against runUID: String, _ holder: Observed<RestoreRun>) -> Bool? {
         if self.runUID == runUID { return false }
+        // It can't be looked for: only a person can tell.
+        if runName.isEmpty { return true }
         switch holder {
         case .unknown, .absent(confirmed: false): return nil
         case .absent(confirmed: true): return false
@@ -89,10 +98,16 @@ extension RestoreRunBehavior {
         if let name = planned?.workload ?? view.service.value?.spec?.workload?.name {
             view.workload = watching(ServiceWorkload.self, space, name, &reader)
         }
-        if let lock = view.lock, lock.runUID != run.metadata.uid {
+        let isUnderWay = snapshot.state == .running || snapshot.record.ending != nil
+        if isUnderWay, snapshot.record.ending == nil, !snapshot.isDone(.serve), let workload = view.workload.value,
+            view.lock?.runUID != run.metadata.uid
+        {
+            // A watch may be behind the lock that this run has put there.
+            view.workload = reader.confirmed(ServiceWorkload.self, space, workload.metadata.name)
+        }
+        if let lock = view.lock, lock.runUID != run.metadata.uid, !lock.runName.isEmpty {
             view.holder = confirming(RestoreRun.self, space, lock.runName, &reader)
         }
-        let isUnderWay = snapshot.state == .running || snapshot.record.ending != nil
         if RestoreRunBehavior.mustKnowSpace(snapshot) {
             view.space = reader.confirmed(Namespace.self, "", space)
         }
@@ -123,6 +138,10 @@ extension RestoreRunBehavior {
                 snapshot.jobs[.undo] = .observe(.undo, of: scope, through: &reader)
             }
             return
+        }
+        if snapshot.record.mayWriteSince == nil {
+            view.approvals = reader.objects(
+                RestoreApproval.self, space, labelled: RestoreApproval.runIndex, scope.runUID)
         }
         if let request = view.request { observePlannedSource(request, &view, &snapshot, &reader) }
         if snapshot.isDone(.permit), !snapshot.isDone(.replace) {

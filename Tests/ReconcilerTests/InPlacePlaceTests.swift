@@ -21,12 +21,12 @@ struct InPlacePlaceTests {
             $0.reader.add(Story.repository("prod", prefix: "elsewhere"))
         },
         Change(reason: "RepositoryChanged", words: "leads to https://s3.example.com s3://backups/prod/others") {
-            var other = source()
+            var other = InPlaceWorld.invoices
             other.spec?.archive?.path = "others"
             $0.reader.add(other)
         },
         Change(reason: "RepositoryChanged", words: "ManagedService names no archive") {
-            var other = source()
+            var other = InPlaceWorld.invoices
             other.spec?.archive = nil
             $0.reader.add(other)
         },
@@ -102,7 +102,7 @@ struct InPlacePlaceTests {
             world.settle()
             #expect(world.state == .pending)
             world.reader.add(Story.repository("prod", prefix: "prod"))
-            world.reader.add(Self.source())
+            world.reader.add(InPlaceWorld.invoices)
             world.settle()
             #expect(world.state == .completed)
         }

@@ -19,6 +19,8 @@ package struct InPlaceView: Equatable, Sendable {
     /// The run that the lock on the StatefulSet names.
     package var holder: Observed<RestoreRun> = .unknown
     package var approvals: Observed<[RestoreApproval]> = .unknown
+    /// What the repository has published of the source; read last, before the run begins.
+    package var catalog: Observed<ConfigMap>?
     package var permits: [JobRole: Observed<ConfigMap>] = [:]
     package var space: Observed<Namespace> = .unknown
 
@@ -182,6 +184,9 @@ extension RestoreRunBehavior {
                 if view.lock?.runUID == request.runUID {
                     snapshot.jobs[.recheck] = .observe(.recheck, of: request.scope, through: &reader)
                 }
+                if case .done = snapshot.jobs[.recheck]?.state {
+                    view.catalog = catalog(of: request, planned, view, &reader)
+                }
             }
             return
         }
@@ -215,6 +220,17 @@ extension RestoreRunBehavior {
         case .service, .archive: break
         }
         if let source = view.source { view.repository = reader.object(BackupRepository.self, space, source.repository) }
+    }
+
+    private static func catalog(
+        of request: InPlaceRequest, _ planned: InPlaceRecord, _ view: InPlaceView, _ reader: inout some Reader
+    ) -> Observed<ConfigMap>? {
+        guard !request.isRollback, let source = view.source, let major = planned.major,
+            let path = view.repository.value.flatMap({ RepositoryAccess($0)?.path(of: source) })
+        else { return nil }
+        let name = PublishedCatalog.configMapName(
+            repository: source.repository, path: RepositoryAccess.trimmed(path), major: major)
+        return reader.confirmed(ConfigMap.self, request.namespace, name)
     }
 
     /// Once planned, a run ends when what it was planned for is gone: that must be sure.

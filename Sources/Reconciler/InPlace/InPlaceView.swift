@@ -23,6 +23,8 @@ package struct InPlaceView: Equatable, Sendable {
     package var catalog: Observed<ConfigMap>?
     package var permits: [JobRole: Observed<ConfigMap>] = [:]
     package var space: Observed<Namespace> = .unknown
+    /// Of the target's namespace, those by which the controller reaches its ledger; read only to plan.
+    package var ledgerServices: [String: Observed<Service>] = [:]
 
     package init(_ request: InPlaceRequest?) { self.request = request }
 
@@ -191,6 +193,7 @@ extension RestoreRunBehavior {
             return
         }
         observeSource(request, &view, &snapshot, &reader)
+        view.ledgerServices = LedgerTarget.observe(request, snapshot.run, through: &reader)
         guard let service = view.service.value, let workload = view.workload.value,
             case .success(let unit) = ServiceUnit.read(service, workload)
         else { return }

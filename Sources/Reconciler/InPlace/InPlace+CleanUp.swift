@@ -77,9 +77,11 @@ struct Recovery {
 
     private func permit() -> Next? {
         for role in [JobRole.replace, .undo] {
-            if let permit = view.permits[role]?.value {
-                return .perform("taking the permit away", [.delete(permit.seen)])
-            }
+            // Somebody else's is left, unless one of its name would let a Job start that may have been asked for.
+            guard let permit = view.permits[role]?.value,
+                planned.isBegun == true || permit.metadata.labels?[Label.runUID] == snapshot.run.metadata.uid
+            else { continue }
+            return .perform("taking the permit away", [.delete(permit.seen)])
         }
         return nil
     }

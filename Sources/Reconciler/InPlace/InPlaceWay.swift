@@ -225,7 +225,10 @@ struct InPlaceWay: Way {
         switch step.name {
         case .replace:
             if isScaledUp {
-                return PlanFinding(reason: "ReplicasChangedByOther", message: describe(step))
+                return PlanFinding(
+                    reason: "ReplicasChangedByOther",
+                    message: "\(describe(step)). Who did it: kubectl -n \(scope.namespace) get statefulset "
+                        + "\(planned.workload) -o yaml --show-managed-fields")
             }
             if case .running(let obstacle, _) = snapshot.jobs[.replace]?.state { return obstacle }
             if snapshot.jobs[.replace]?.state == .absent, replacement == nil, place != .looking {

@@ -133,6 +133,17 @@ struct InPlaceLockTests {
         #expect(world.deeds.filter { $0 == "lock" }.count == 2)
     }
 
+    @Test("nothing is done without the lock")
+    func lockFirst() {
+        var world = InPlaceTests.approved()
+        world.settle { $0.run.status?.restore?.inPlace?.isSwapped == true && $0.deeds.last?.contains("permit") == true }
+        let before = world.deeds.count
+        Self.strip(&world)
+        world.settle()
+        #expect(Array(world.deeds.dropFirst(before)) == ["lock", "scale to 1", "unlock"])
+        #expect(world.state == .completed)
+    }
+
     @Test("so is one that names a run that has ended, or nobody's, but not the one of a run that is over")
     func staleLocks() {
         for (holder, isNamed) in [(InPlaceWorld.other(.completed), true), (InPlaceWorld.other(.running), false)] {
@@ -163,7 +174,7 @@ struct InPlaceLockTests {
         world.settle()
         #expect(world.state == .interrupted && world.reason == "LockLost")
         #expect(world.workload?.replicas == 1)
-        #expect(world.workload?.metadata.annotations?[TargetLock.annotation] == "u-other", "it is not this run's")
+        #expect(Array(world.deeds.suffix(3)) == ["lock", "scale to 1", "unlock"])
     }
 
     @Test("after the swap it says so, and starts the service when the other run has ended")

@@ -188,8 +188,12 @@ struct Recovery {
         else { return nil }
         // Somebody else has decided on it since, unless it is the 0 that this run has set.
         guard workload.replicas == 0, snapshot.record.mayWriteSince != nil else { return nil }
-        if case .taken(let other) = RestoreRunBehavior.lockState(snapshot, view) {
+        switch RestoreRunBehavior.lockState(snapshot, view) {
+        case .looking, .noTarget: return .wait("reading StatefulSet \(planned.workload)")
+        case .taken(let other):
             return .wait("\(other.finding(planned.workload).message): the service is started when that run has ended")
+        case .free: return .perform("putting the lock on again", [RestoreRunBehavior.lock(snapshot, workload)])
+        case .held: break
         }
         return .perform(
             "starting the service again",

@@ -87,7 +87,8 @@ extension RestoreRunBehavior {
         return nil
     }
 
-    /// Puts a lock on again that somebody has taken off, if the run goes on. Last: nothing waits for it.
+    /// Puts a lock on again that somebody has taken off, if the run goes on. First: nothing is done without it, as long as
+    /// the step has time.
     static func lockAgain(
         _ decision: Decision<Status>, _ snapshot: RestoreRunSnapshot, _ view: InPlaceView
     ) -> Decision<Status> {
@@ -95,10 +96,14 @@ extension RestoreRunBehavior {
         guard status.state?.known == .running, status.restore?.ending == nil, !snapshot.isDone(.serve),
             lockState(snapshot, view) == .free, let workload = view.workload.value
         else { return decision }
-        let lock = TargetLock(runUID: snapshot.run.metadata.uid ?? "", runName: snapshot.run.metadata.name)
         var decision = decision
-        decision.effects.append(.annotate(workload.seen, lock.annotations))
+        decision.effects.insert(lock(snapshot, workload), at: 0)
         return decision
+    }
+
+    static func lock(_ snapshot: RestoreRunSnapshot, _ workload: ServiceWorkload) -> Effect {
+        let lock = TargetLock(runUID: snapshot.run.metadata.uid ?? "", runName: snapshot.run.metadata.name)
+        return .annotate(workload.seen, lock.annotations)
     }
 }
 

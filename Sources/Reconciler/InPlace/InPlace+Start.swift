@@ -191,9 +191,7 @@ extension RestoreRunBehavior {
         draft.set(RunCondition.locked, .unknown, "Locking", "naming this run on StatefulSet \(workload.metadata.name)")
         draft.working("Locking", "locking StatefulSet \(workload.metadata.name)")
         noteFailure(&draft, snapshot)
-        let lock = TargetLock(runUID: request.runUID, runName: request.runName)
         return withRecord(
-            Decision(status: draft.status, effects: [.annotate(workload.seen, lock.annotations)]), snapshot,
-            draft.status)
+            Decision(status: draft.status, effects: [lock(snapshot, workload)]), snapshot, draft.status)
     }
 }

@@ -215,6 +215,11 @@ extension Stage {
         edit(.statefulSets, UserService.name) { $0.set(["spec", "replicas"], .integer(replicas)) }
     }
 
+    /// Somebody takes the lock off the user's service.
+    package func unlockUser() {
+        edit(.statefulSets, UserService.name) { $0.set(["metadata", "annotations"], nil) }
+    }
+
     /// What the user's volume holds now.
     package var userVolume: ModelVolume? { user.flatMap { world.kubelet.volumes[$0.volume] } }
 

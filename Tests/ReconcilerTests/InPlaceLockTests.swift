@@ -16,6 +16,14 @@ struct InPlaceLockTests {
         return world
     }
 
+    /// Another run that may have written to the service: the ledger was away.
+    private static func begun(_ state: RunState) -> RestoreRun {
+        var other = InPlaceWorld.other(state)
+        other.status?.restore = RestoreRecord()
+        other.status?.restore?.mayWriteSince = Story.now
+        return other
+    }
+
     /// Its Job is at work, and does not end by itself.
     private static func replacing() -> InPlaceWorld {
         var world = InPlaceTests.approved()
@@ -161,16 +169,33 @@ struct InPlaceLockTests {
         #expect(ended.state == .completed && !ended.isLocked)
     }
 
-    @Test("to another run that has the lock it yields: old data back, and the service only when that one has ended")
-    func yields() {
+    @Test("it is taken back from a run that has not begun, which would wait for this one's end")
+    func takenBackFromOther() {
         var world = Self.replacing()
         world.reader.add(InPlaceWorld.other(.running))
+        world.lock()
+        world.settle()
+        #expect(world.isLocked && world.state == .running)
+        var ending = Self.replacing()
+        ending.reader.add(InPlaceWorld.other(.running))
+        ending.run.spec?.cancel = true
+        ending.settle { $0.deeds.contains("create Job undo-1") }
+        ending.lock()
+        ending.settle()
+        #expect(ending.state == .cancelled && ending.workload?.replicas == 1)
+    }
+
+    @Test(
+        "to another run that has begun as well it yields: old data back, and the service only when that one has ended")
+    func yields() {
+        var world = Self.replacing()
+        world.reader.add(Self.begun(.running))
         world.lock()
         world.settle()
         #expect(world.state == .running && world.condition(RunCondition.rolledBack)?.isTrue == true)
         #expect(world.run.status?.message?.contains("RestoreRun other works on StatefulSet orders-db") == true)
         #expect(world.workload?.replicas == 0)
-        world.reader.add(InPlaceWorld.other(.failed))
+        world.reader.add(Self.begun(.failed))
         world.settle()
         #expect(world.state == .interrupted && world.reason == "LockLost")
         #expect(world.workload?.replicas == 1)
@@ -181,13 +206,13 @@ struct InPlaceLockTests {
     func takenAfterTheSwap() {
         var world = InPlaceTests.approved()
         world.settle { $0.run.status?.restore?.inPlace?.isSwapped == true && $0.workload?.replicas == 0 }
-        world.reader.add(InPlaceWorld.other(.running))
+        world.reader.add(Self.begun(.running))
         world.lock()
         world.settle()
         #expect(world.state == .running && world.workload?.replicas == 0)
         #expect(world.condition(RunCondition.locked)?.reason == "LockLost")
         #expect(world.run.status?.message?.contains("RestoreRun other works on") == true)
-        world.reader.add(InPlaceWorld.other(.completed))
+        world.reader.add(Self.begun(.completed))
         world.settle()
         #expect(world.state == .completed && world.workload?.replicas == 1)
     }

@@ -12,7 +12,8 @@ enum LockState: Equatable {
     /// Whether the run that has it is at work is being read.
     case looking
     case held
-    /// Somebody has taken it off, or it names a run that is not at work.
+    /// Somebody has taken it off, or it names a run that must not be at work: one that has ended, or one that has not begun
+    /// while this one has.
     case free
     case taken(TargetLock)
 }
@@ -25,7 +26,10 @@ extension RestoreRunBehavior {
         if holdsLock(snapshot) { return .held }
         switch lock.isHeld(against: snapshot.run.metadata.uid ?? "", view.holder) {
         case nil: return .looking
-        case true?: return .taken(lock)
+        // The ledger lets only one of two begin: the other would wait for this one's row, and this one for its end.
+        case true?:
+            let hasBegun = view.holder.value?.status?.restore?.mayWriteSince != nil
+            return snapshot.record.mayWriteSince != nil && !hasBegun ? .free : .taken(lock)
         case false?: return .free
         }
     }
@@ -60,8 +64,9 @@ extension RestoreRunBehavior {
     }
 
     /// After the first write. Without its lock a run could meet another one on the volume, where only the journal and the
-    /// lock there keep them apart: a lock that is missing is written again, and to another run that has it this one yields.
-    /// Once the data is swapped there is nothing to yield but the start of the service, which waits.
+    /// lock there keep them apart: a lock that is missing is written again, and taken back from a run that has not begun. To
+    /// one that has begun as well, which takes a ledger that is away, this one yields. Once the data is swapped there is
+    /// nothing to yield but the start of the service, which waits.
     /// - Returns: How the run ends, if it does.
     static func noteLock(
         _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ draft: inout StatusDraft
@@ -79,7 +84,7 @@ extension RestoreRunBehavior {
         case .free:
             draft.set(
                 RunCondition.locked, .no, TargetLock.lost,
-                "somebody has taken the lock off StatefulSet \(name): it is put on again")
+                "StatefulSet \(name) does not name this run any more: the lock is put on again")
         case .taken(let other):
             guard snapshot.record.inPlace?.isSwapped == true else { return lost(other.taken(name), snapshot, &draft) }
             draft.set(RunCondition.locked, .no, TargetLock.lost, other.taken(name))

@@ -20,7 +20,9 @@ extension Invariants {
         }
         guard old != new else { return }
         if let holder = new.flatMap({ run($0) }) {
-            if let old, let other = run(old), !Self.isOver(other) {
+            // Who has begun takes it back from who has not.
+            let isTakenBack = Self.hasBegun(holder) && !(old.flatMap { run($0) }.map(Self.hasBegun) ?? false)
+            if let old, let other = run(old), !Self.isOver(other), !isTakenBack {
                 broken("\(key) was locked by \(name(holder)) while \(name(other)) had it")
             }
             let approved = Story.condition(holder, "Approved")?.text("status")
@@ -32,6 +34,10 @@ extension Invariants {
         } else if new != nil {
             broken("\(key) was locked by a run that is not there")
         }
+    }
+
+    private static func hasBegun(_ run: JSONValue) -> Bool {
+        run.text("status", "restore", "mayWriteSince") != nil
     }
 
     /// A run that replaces data begins with a yes that counts still, by the clock of who begins it.

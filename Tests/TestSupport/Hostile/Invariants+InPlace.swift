@@ -57,7 +57,11 @@ extension Invariants {
     }
 
     private func checkScaling(_ key: ModelKey, _ lock: String?, to replicas: Int64, generation: Int64?) {
-        guard let lock, let holder = run(lock) else { return broken("\(key) was scaled by nobody who has its lock") }
+        guard let lock, let holder = run(lock) else {
+            // It was on its way when somebody took the lock off.
+            if world.api[key]?.text("metadata", "annotations", Stage.unlocked) != nil { return }
+            return broken("\(key) was scaled by nobody who has its lock")
+        }
         guard holder.text("status", "state") == "Running" else {
             return broken("\(key) was scaled for \(name(holder)), which does not run")
         }

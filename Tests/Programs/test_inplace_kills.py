@@ -56,7 +56,8 @@ class KilledTest(InPlaceTest):
     def kill_at(self, number, action, **environment):
         self.clear_calls()
         self.start_program(action, STOP_AT=str(number), **environment)
-        wait_until((self.scratch / "stopped").exists, what=f"command {number} of {action}")
+        # A restore takes seconds, and half a minute on a machine that has much else to do.
+        wait_until((self.scratch / "stopped").exists, seconds=90, what=f"command {number} of {action}")
         self.kill_tree()
 
     def calls(self, action, **environment):

@@ -12,7 +12,7 @@ set -euo pipefail
 declare -A GROUPS_KNOWN=(
   [story]="test_clone test_rights test_backups test_refusals test_endings"
   [kills]="test_kills"
-  [faults]="test_ledger test_records test_apiserver"
+  [faults]="test_ledger test_records test_apiserver test_quota"
   [leaders]="test_leaders"
   [inplace]="test_in_place test_in_place_faults"
 )

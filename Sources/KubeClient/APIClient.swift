@@ -70,6 +70,14 @@ package struct APIClient: Sendable {
         }
     }
 
+    /// The Events about one incarnation of an object: one page of them, since anybody may write any number. What is
+    /// none can't be read as one and is left out.
+    package func events(about uid: String, namespace: String) async throws -> [EventFact] {
+        let request = try APIRequest.events(about: uid, namespace: namespace, limit: pageSize)
+        let page = try decoded(Page<EventFact>.self, try await answer(to: request))
+        return (page.items ?? []).compactMap { try? $0.result.get() }
+    }
+
     /// Opens a watch.
     /// - Parameters:
     ///   - name: Only the object of this name.

@@ -32,6 +32,25 @@ package enum APIRequest {
         return HTTPRequest(.get, target.text, headers: headers)
     }
 
+    /// The first page of the Events about one incarnation of an object.
+    package static func events(
+        about uid: String, namespace: String, limit: Int
+    ) throws(APIError) -> HTTPRequest {
+        // In a field selector `,`, `=` and `\` would be read as its own.
+        guard !uid.isEmpty, uid.utf8.allSatisfy({ UInt8(ascii: "-") == $0 || isAlphanumeric($0) }) else {
+            throw APIError(.invalidRequest, "Events are asked for by the UID of an object")
+        }
+        var target = try RequestTarget(eventKind, namespace: namespace)
+        target.add("fieldSelector", "involvedObject.uid=\(uid)")
+        target.add("limit", String(limit))
+        return HTTPRequest(.get, target.text, headers: headers)
+    }
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
+
     /// A watch from just after `resourceVersion`, with bookmarks.
     /// - Parameters:
     ///   - name: Only the object of this name.

@@ -149,6 +149,8 @@ extension Grammar {
         "metadata.name=", "metadata.name=A/b", "metadata.namespace=elsewhere",
         "metadata.namespace!=elsewhere,metadata.name=a", "", ",", "metadata.name", "=a", "metadata.name=a=b",
         "metadata.name= a", "metadata.name =a", "spec.nonsense=x", "metadata.uid=x",
+        "involvedObject.uid=u", "involvedObject.uid=u,reason=Made", "involvedObject.uid!=u", "reason=Other",
+        "involvedObject.uid=nobody", "involvedObject.uid=u,metadata.name=a", "involvedObject.nonsense=u",
     ]
 
     static let selectors = [

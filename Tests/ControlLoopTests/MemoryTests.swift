@@ -32,7 +32,8 @@ import Testing
     private func read<Value>(
         _ memory: inout Memory, _ key: Key, at version: String = "1", _ body: (inout PassReader) -> Value
     ) -> Value {
-        var reader = PassReader(borrowing: &memory, for: key, at: version, settings: settings)
+        var reader = PassReader(
+            borrowing: &memory, for: key, at: version, now: Uptime(milliseconds: 0), settings: settings)
         let value = body(&reader)
         reader.giveBack(to: &memory)
         return value

@@ -28,7 +28,8 @@ import Testing
 
     @discardableResult
     private func read(_ memory: inout Memory, _ asker: Key, isSure: Bool = false) -> Observed<ConfigMap> {
-        var reader = PassReader(borrowing: &memory, for: asker, at: "1", settings: settings)
+        var reader = PassReader(
+            borrowing: &memory, for: asker, at: "1", now: Uptime(milliseconds: 0), settings: settings)
         var value = reader.watched(ConfigMap.self, "a", "x")
         if case .absent = value, isSure { value = reader.confirmed(ConfigMap.self, "a", "x") }
         reader.giveBack(to: &memory)
@@ -136,7 +137,8 @@ import Testing
     @Test func aQuorumReadShowsWhatTheWatchHasToldSince() throws {
         var (memory, asker, target) = fresh()
         func both(_ memory: inout Memory) -> [String?] {
-            var reader = PassReader(borrowing: &memory, for: asker, at: "1", settings: settings)
+            var reader = PassReader(
+                borrowing: &memory, for: asker, at: "1", now: Uptime(milliseconds: 0), settings: settings)
             let read = [
                 reader.watched(ConfigMap.self, "a", "x"), reader.confirmed(ConfigMap.self, "a", "x"),
             ].map { $0.value?.metadata.resourceVersion }
@@ -160,7 +162,8 @@ import Testing
 
     @Test func aKindWithoutACacheIsToldOfAnswersToo() throws {
         var (memory, asker, _) = fresh()
-        var reader = PassReader(borrowing: &memory, for: asker, at: "1", settings: settings)
+        var reader = PassReader(
+            borrowing: &memory, for: asker, at: "1", now: Uptime(milliseconds: 0), settings: settings)
         _ = reader.watched(Service.self, "a", "x")
         reader.giveBack(to: &memory)
         let sighting = try taken(&memory)
@@ -169,7 +172,7 @@ import Testing
         #expect(isTaken)
         let made = Service(metadata: ObjectMeta(name: "x", namespace: "a", uid: "u", resourceVersion: "12"))
         memory.learned(sighting.key, Live(made))
-        reader = PassReader(borrowing: &memory, for: asker, at: "1", settings: settings)
+        reader = PassReader(borrowing: &memory, for: asker, at: "1", now: Uptime(milliseconds: 0), settings: settings)
         let seen = reader.watched(Service.self, "a", "x")
         reader.giveBack(to: &memory)
         #expect(seen == .present(made))
@@ -182,7 +185,8 @@ import Testing
         memory.forget(asker)
         read(&memory, asker)
         #expect(memory.fetches.isIdle)
-        var reader = PassReader(borrowing: &memory, for: target, at: "1", settings: settings)
+        var reader = PassReader(
+            borrowing: &memory, for: target, at: "1", now: Uptime(milliseconds: 0), settings: settings)
         _ = reader.watched(ConfigMap.self, "a", "y")
         reader.giveBack(to: &memory)
         let other = Fetch.sight(Key(kind: target.kind, namespace: "a", name: "y"))
@@ -198,7 +202,8 @@ import Testing
         var (memory, asker, _) = fresh()
         for name in ["c", "a", "b"] {
             var reader = PassReader(
-                borrowing: &memory, for: Key(kind: asker.kind, namespace: "a", name: name), at: "1", settings: settings)
+                borrowing: &memory, for: Key(kind: asker.kind, namespace: "a", name: name), at: "1",
+                now: Uptime(milliseconds: 0), settings: settings)
             _ = reader.watched(ConfigMap.self, "a", name)
             reader.giveBack(to: &memory)
         }

@@ -13,7 +13,7 @@ RESOURCES = {
     'Namespace': (CORE, 'namespaces'), 'Node': (CORE, 'nodes'), 'Pod': (CORE, 'pods'), 'Secret': (CORE, 'secrets'),
     'Service': (CORE, 'services'), 'ConfigMap': (CORE, 'configmaps'), 'Event': (CORE, 'events'),
     'PersistentVolumeClaim': (CORE, 'persistentvolumeclaims'), 'StatefulSet': (APPS, 'statefulsets'),
-    'Job': (BATCH, 'jobs'), 'Lease': ('/apis/coordination.k8s.io/v1', 'leases'),
+    'Job': (BATCH, 'jobs'), 'ResourceQuota': (CORE, 'resourcequotas'), 'Lease': ('/apis/coordination.k8s.io/v1', 'leases'),
     'RestoreRun': (REPRISE, 'restoreruns'), 'ServiceClone': (REPRISE, 'serviceclones'),
     'BackupRepository': (REPRISE, 'backuprepositories'), 'ManagedService': (REPRISE, 'managedservices'),
     'ServiceBackup': (REPRISE, 'servicebackups'), 'RestorePlan': (REPRISE, 'restoreplans'),

@@ -48,6 +48,30 @@ import Testing
         #expect(!exchange.targets.contains { $0.contains("resourceVersion") })
     }
 
+    @Test func eventsAreOnePageOfThem() async throws {
+        let body = #"""
+            {"metadata":{"resourceVersion":"9","continue":"more"},"items":[
+            {"metadata":{"name":"a"},"reason":"FailedCreate","message":"quota","eventTime":null,
+            "firstTimestamp":"2026-05-27T03:00:00Z","lastTimestamp":"2026-05-27T03:00:09Z"},
+            {"metadata":{"name":"b"},"reason":7},
+            {"metadata":{"name":"c"},"eventTime":"2026-05-27T03:00:00.000009Z"},
+            {"metadata":{"name":"d"},"eventTime":"2026-05-27T03:00:00.000009Z",
+            "series":{"count":2,"lastObservedTime":"2026-05-27T03:00:01.000000Z"}}]}
+            """#
+        let exchange = ScriptedExchange([.json(200, Array(body.utf8))])
+        let events = try await APIClient(exchange).events(about: "u-1", namespace: "db")
+        #expect(events.map(\.metadata.name) == ["a", "c", "d"], "what is none stops nobody")
+        #expect(events[0].message == "quota")
+        #expect(events[0].toldAt == Timestamp(rfc3339: "2026-05-27T03:00:09Z"))
+        #expect(events[1].toldAt == Timestamp(rfc3339: "2026-05-27T03:00:00.000009Z"))
+        #expect(events[2].toldAt == Timestamp(rfc3339: "2026-05-27T03:00:01Z"))
+        #expect(exchange.targets.count == 1, "anybody may write any number of them")
+        for uid in ["", "a,b", "a=b", "ü"] {
+            let error = try await apiError { _ = try await APIClient(exchange).events(about: uid, namespace: "db") }
+            #expect(error.code == .invalidRequest)
+        }
+    }
+
     @Test func theMomentOfAListIsThatOfItsFirstPage() async throws {
         let pages = [#"{"metadata":{"resourceVersion":"5","continue":"c"}}"#, #"{"metadata":{"resourceVersion":"9"}}"#]
         let exchange = ScriptedExchange(pages.map { .json(200, Array($0.utf8)) })

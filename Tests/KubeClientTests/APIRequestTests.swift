@@ -34,6 +34,10 @@ import Testing
                     + "&continue=a%2B%2F%3D"
             ),
             (
+                try APIRequest.events(about: "3f2a-1", namespace: "db", limit: 500),
+                "/api/v1/namespaces/db/events?fieldSelector=involvedObject.uid%3D3f2a-1&limit=500"
+            ),
+            (
                 try APIRequest.list(Self.pod, namespace: "db", name: "orders-0", limit: 500),
                 "/api/v1/namespaces/db/pods?fieldSelector=metadata.name%3Dorders-0&limit=500"
             ),

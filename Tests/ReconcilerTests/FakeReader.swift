@@ -21,6 +21,8 @@ struct FakeReader: Reader {
     var logs: [String: LogFacts] = [:]
     /// What running containers' logs give away, by container.
     var lineFacts: [String: LineFacts] = [:]
+    /// Why pods are not made, by the name of their owner.
+    var refusals: [String: Observed<PodRefusal>] = [:]
     var ledgerAnswer: Observed<LedgerAnswer> = .absent(confirmed: true)
     var failure: Failure?
     /// What was asked for, to see what a terminal run still holds.
@@ -78,6 +80,11 @@ struct FakeReader: Reader {
     mutating func lines(of pod: Seen, container: String, as format: LineFormat) -> Observed<LineFacts> {
         reads += 1
         return lineFacts[container].map { .present($0) } ?? .unknown
+    }
+
+    mutating func podRefusal(of owner: Seen) -> Observed<PodRefusal> {
+        reads += 1
+        return refusals[owner.ref.name] ?? .unknown
     }
 
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer> {

@@ -35,9 +35,9 @@ struct Worker {
         if failed > 0, options.stopAtFirst { return false }
         let pairs = options.pairs ? campaign.pairs() : []
         let end = options.pairs ? pairs.count : options.from + options.schedules
-        // The last part waits until it is known what was tried too seldom. Then every cell was tried, and short ones do.
+        // When each cell was asked for, it is looked which were tried too seldom. Then short ones do.
         let isFilling = options.perCell != nil && !options.pairs
-        let first = isFilling ? end - min(options.schedules * 2 / 5, 8_000) : end
+        let first = isFilling ? campaign.firstFree(before: end) : end
         func schedule(_ index: Int) -> Schedule {
             if options.pairs { return pairs[index] }
             return isFilling && index >= first ? campaign.shortSchedule(index) : campaign.schedule(index)
@@ -89,8 +89,10 @@ struct Worker {
     /// Tells what the schedules are for, without playing them.
     func tellPlan() {
         var (stories, asked): ([String: Int], [Cell: Int]) = ([:], [:])
-        for index in options.from..<options.from + options.schedules {
-            let script = campaign.schedule(index).script
+        let end = options.from + options.schedules
+        let first = options.perCell == nil ? end : campaign.firstFree(before: end)
+        for index in options.from..<end {
+            let script = (index < first ? campaign.schedule(index) : campaign.shortSchedule(index)).script
             stories[script.story, default: 0] += 1
             for case .call(let site, let trouble) in script.faults {
                 asked[Cell(site.place, trouble), default: 0] += 1

@@ -38,7 +38,7 @@ package struct Route: Sendable {
         self.kind = kind
         name = parts.popFirst()
         subresource = parts.popFirst()
-        fields = try? ModelFieldTerm.terms(query["fieldSelector"] ?? "")
+        fields = try? ModelFieldTerm.terms(query["fieldSelector"] ?? "", of: kind)
     }
 
     var isFollow: Bool { subresource == "log" && query["follow"] == "true" }
@@ -158,7 +158,8 @@ enum ModelSelector {
     }
 }
 
-/// One term of a field selector: those of every kind. Kinds have more of their own, which nobody here asks for.
+/// One term of a field selector: those of every kind, and those of Events. Other kinds have more of their own, which nobody
+/// here asks for.
 struct ModelFieldTerm: Sendable {
     struct Malformed: Error {}
 
@@ -168,20 +169,27 @@ struct ModelFieldTerm: Sendable {
 
     func matches(_ object: JSONValue) -> Bool { ((object[path: path]?.string ?? "") == value) != isNegated }
 
-    static func terms(_ text: String) throws(Malformed) -> [ModelFieldTerm] {
+    private static let labels: Set<Substring> = ["metadata.name", "metadata.namespace"]
+    private static let labelsOfEvents: Set<Substring> = [
+        "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "reason",
+        "type",
+    ]
+
+    static func terms(_ text: String, of kind: ModelKind) throws(Malformed) -> [ModelFieldTerm] {
         var terms: [ModelFieldTerm] = []
-        for part in text.split(separator: ",") { terms.append(try term(part)) }
+        let labels = kind == .events ? Self.labels.union(labelsOfEvents) : Self.labels
+        for part in text.split(separator: ",") { terms.append(try term(part, labels)) }
         return terms
     }
 
     /// The first sign counts; a value can't hold another one. (Escapes are left out.)
-    private static func term(_ text: Substring) throws(Malformed) -> ModelFieldTerm {
+    private static func term(_ text: Substring, _ labels: Set<Substring>) throws(Malformed) -> ModelFieldTerm {
         guard let equals = text.firstIndex(of: "=") else { throw Malformed() }
         var label = text[..<equals]
         var value = text[text.index(after: equals)...]
         let isNegated = label.last == "!"
         if isNegated { label.removeLast() } else if value.first == "=" { value.removeFirst() }
-        guard ["metadata.name", "metadata.namespace"].contains(label), !value.contains("=") else { throw Malformed() }
+        guard labels.contains(label), !value.contains("=") else { throw Malformed() }
         return ModelFieldTerm(
             path: label.split(separator: ".").map(String.init), isNegated: isNegated, value: String(value))
     }

@@ -41,6 +41,7 @@ extension Loop {
             case .log(let request):
                 let facts = try await readLog(request)
                 update { $0.logArrived(request, generation, facts) }
+            case .podRefusal(let request): try await ask(request, generation)
             case .ledger(let question): try await ask(question, generation)
             }
         } catch {
@@ -79,6 +80,26 @@ extension Loop {
         }
     }
 
+    private func ask(_ request: RefusalRequest, _ generation: UInt64) async throws {
+        let value: Observed<PodRefusal>
+        do {
+            let events = try await client.events(about: request.uid, namespace: request.namespace)
+            value = PodRefusal.find(in: events, about: request.name)
+        } catch let error as APIError where error.code == .forbidden {
+            // Whoever has not granted that right is told what is known without it.
+            value = .present(.unreadable(error.message))
+            note(
+                .warning, LoopEvents.fetchFailed,
+                ["what": describe(.podRefusal(request)), "reason": error.reason, "message": error.message])
+        }
+        let answers = update { $0.answers.refusals[request]?.answers ?? 0 }
+        let wait = Backoff.refusal.wait(
+            failures: answers + 1, atLeast: Backoff.refusal.base, entropy: entropy,
+            for: "refusal backoff/\(request.uid)")
+        let moment = time.uptime.adding(wait)
+        update { $0.refusalArrived(request, generation, value, askAgain: moment) }
+    }
+
     private func ask(_ question: LedgerQuestion, _ generation: UInt64) async throws {
         switch question {
         case .run(let uid):
@@ -111,6 +132,7 @@ extension Loop {
             "\(update { $0.kinds.entries[query.kind].kind.resourceKind.plural }) of \(query.namespace) with "
                 + "\(query.pair.label)=\(query.pair.value)"
         case .log(let request): "log of \(request.namespace)/\(request.pod) \(request.container)"
+        case .podRefusal(let request): "events of \(request.kind) \(request.namespace)/\(request.name)"
         case .ledger(.run(let uid)): "ledger row \(uid)"
         }
     }
@@ -119,6 +141,8 @@ extension Loop {
 extension Backoff {
     /// For quorum reads and logs.
     static let fetch = Backoff(base: 500, cap: 60_000)
+    /// For Events that told why pods are refused. The end of that shows in a pod; only other words show here.
+    static let refusal = Backoff(base: 30_000, cap: 300_000)
     /// For a ledger that does not answer.
     static let ledger = Backoff(base: 1_000, cap: 30_000)
     /// For a row that another run holds: it is let go at any moment, and nothing tells.

@@ -13,6 +13,7 @@ enum Fetch: Hashable, Sendable {
     /// A quorum read of an object that waits for its watch, on behalf of all its readers.
     case sight(Key)
     indirect case log(LogRequest)
+    indirect case podRefusal(RefusalRequest)
     case ledger(LedgerQuestion)
 }
 
@@ -68,6 +69,14 @@ struct Answers: Sendable {
         var failures = 0
     }
 
+    struct RefusalSlot: Sendable {
+        var generation: UInt64
+        var value: Observed<PodRefusal>?
+        /// How often it was answered.
+        var answers = 0
+        var failures = 0
+    }
+
     /// A log that is followed.
     struct LineSlot: Sendable {
         var generation: UInt64
@@ -90,6 +99,7 @@ struct Answers: Sendable {
     var lists: [ListConfirmation: ListSlot] = [:]
     var logs: [LogRequest: Slot<Observed<LogFacts>>] = [:]
     var lines: [LineRequest: LineSlot] = [:]
+    var refusals: [RefusalRequest: RefusalSlot] = [:]
     var ledger: [LedgerQuestion: Slot<Observed<LedgerAnswer>>] = [:]
 
     /// Forgets the answer to a fetch; whether there is anything to ask is decided by its slot.
@@ -100,6 +110,7 @@ struct Answers: Sendable {
         // Not answered here: `Memory.sights`.
         case .sight: break
         case .log(let request): logs[request] = nil
+        case .podRefusal(let request): refusals[request] = nil
         case .ledger(let question): ledger[question] = nil
         }
     }
@@ -117,6 +128,8 @@ struct Answers: Sendable {
         case .log(let request):
             let slot = logs[request]
             return slot?.value == nil ? slot?.generation : nil
+        // Asked for by its timer alone.
+        case .podRefusal(let request): return refusals[request]?.generation
         case .ledger(let question):
             // An answer that says that there is none is asked for again.
             guard let slot = ledger[question] else { return nil }

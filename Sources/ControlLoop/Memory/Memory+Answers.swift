@@ -32,6 +32,14 @@ extension Memory {
         return .unknown
     }
 
+    /// Nearly every pod comes before its owner's Events are read at all.
+    mutating func podRefusal(_ request: RefusalRequest, at now: Uptime) -> Observed<PodRefusal> {
+        if let slot = answers.refusals[request] { return slot.value ?? .unknown }
+        answers.refusals[request] = Answers.RefusalSlot(generation: nextSerial())
+        timers.set(.fetch(.podRefusal(request)), at: now.adding(PodRefusal.patience * 1_000), for: .retry)
+        return .unknown
+    }
+
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer> {
         if let slot = answers.ledger[question] { return slot.value ?? .unknown }
         answers.ledger[question] = Answers.Slot(generation: nextSerial())
@@ -49,6 +57,7 @@ extension Memory {
             case .confirmedList(let query): forget(.confirmedList(asker: key, query: query))
             case .log(let request): if dropped.isOrphaned { forget(.log(request)) }
             case .lines(let request): if dropped.isOrphaned { dropLines(request) }
+            case .podRefusal(let request): if dropped.isOrphaned { forget(.podRefusal(request)) }
             case .ledger(let question): if dropped.isOrphaned { forget(.ledger(question)) }
             }
         }
@@ -173,6 +182,17 @@ extension Memory {
         wake(readersOf: .log(request))
     }
 
+    /// - Parameter moment: When to ask again, if somebody still wants to know: the words may become others.
+    mutating func refusalArrived(
+        _ request: RefusalRequest, _ generation: UInt64, _ value: Observed<PodRefusal>, askAgain moment: Uptime
+    ) {
+        guard let slot = answers.refusals[request], slot.generation == generation else { return }
+        answers.refusals[request] = Answers.RefusalSlot(
+            generation: generation, value: value, answers: slot.answers + 1)
+        timers.set(.fetch(.podRefusal(request)), at: moment, for: .resync)
+        if slot.value != value { wake(readersOf: .podRefusal(request)) }
+    }
+
     /// - Parameter retry: When to ask again, if there was no real answer.
     mutating func ledgerArrived(
         _ question: LedgerQuestion, _ generation: UInt64, _ answer: Observed<LedgerAnswer>, askAgain moment: Uptime?
@@ -223,6 +243,9 @@ extension Memory {
         case .log(let request):
             answers.logs[request]?.failures += 1
             return answers.logs[request]?.failures ?? 0
+        case .podRefusal(let request):
+            answers.refusals[request]?.failures += 1
+            return answers.refusals[request]?.failures ?? 0
         case .ledger(let question): return answers.ledger[question]?.failures ?? 0
         }
     }

@@ -159,7 +159,7 @@ struct Memory: Sendable {
                     switch topic {
                     case .confirmed(let target): doubt(key, target)
                     case .confirmedList(let query): doubt(key, query)
-                    case .object, .watched, .labelled, .log, .lines, .ledger: break
+                    case .object, .watched, .labelled, .log, .lines, .podRefusal, .ledger: break
                     }
                 }
                 wake(key)

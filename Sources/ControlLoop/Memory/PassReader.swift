@@ -2,6 +2,7 @@
 
 import Reconciler
 import Resources
+import Seams
 
 /// The reader of one pass. It holds the loop's memory while a snapshot is built (the lock is closed), answers from it,
 /// and notes every read: that list becomes the key's subscriptions.
@@ -17,16 +18,21 @@ struct PassReader: Reader {
     private(set) var unwatched: [ResourceKind] = []
     /// Something was read that is still being asked for.
     private(set) var isWaiting = false
+    private let now: Uptime
     private let asker: Key
     private let askerVersion: String
     private var noted: Set<Topic> = []
 
     /// Takes the memory out of its place until `giveBack`.
-    init(borrowing owner: inout Memory, for asker: Key, at askerVersion: String, settings: Settings) {
+    /// - Parameter now: What is put off is put off from here.
+    init(
+        borrowing owner: inout Memory, for asker: Key, at askerVersion: String, now: Uptime, settings: Settings
+    ) {
         self.memory = Memory()
         swap(&memory, &owner)
         self.asker = asker
         self.askerVersion = askerVersion
+        self.now = now
         self.settings = settings
     }
 
@@ -105,6 +111,14 @@ struct PassReader: Reader {
             namespace: pod.ref.namespace, pod: pod.ref.name, podUID: pod.uid, container: container, format: format)
         note(.lines(request))
         return memory.lines(request)
+    }
+
+    /// Nobody waits for these either.
+    mutating func podRefusal(of owner: Seen) -> Observed<PodRefusal> {
+        let request = RefusalRequest(
+            namespace: owner.ref.namespace, name: owner.ref.name, uid: owner.uid, kind: owner.ref.kind.kind)
+        note(.podRefusal(request))
+        return memory.podRefusal(request, at: now)
     }
 
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer> {

@@ -52,6 +52,16 @@ struct LineRequest: Hashable, Sendable {
     var format: LineFormat
 }
 
+/// What the Events of one owner of pods tell, as somebody wants it.
+struct RefusalRequest: Hashable, Sendable {
+    var namespace: String
+    /// The owner's name.
+    var name: String
+    var uid: String
+    /// In words, for the log.
+    var kind: String
+}
+
 /// What can be read, and can therefore change for its readers.
 enum Topic: Hashable, Sendable {
     case object(Key)
@@ -64,6 +74,7 @@ enum Topic: Hashable, Sendable {
     case confirmedList(LabelQuery)
     indirect case log(LogRequest)
     indirect case lines(LineRequest)
+    indirect case podRefusal(RefusalRequest)
     case ledger(LedgerQuestion)
 }
 

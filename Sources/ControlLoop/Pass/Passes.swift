@@ -88,7 +88,7 @@ extension Loop {
                 return nil
             case .present(let object, let stamp)?:
                 var reader = PassReader(
-                    borrowing: &memory, for: key, at: stamp.version.text, settings: settings)
+                    borrowing: &memory, for: key, at: stamp.version.text, now: now, settings: settings)
                 let deliberation = behavior.consider(object, &reader)
                 let (unwatched, isWaiting) = (reader.unwatched, reader.isWaiting)
                 reader.giveBack(to: &memory)

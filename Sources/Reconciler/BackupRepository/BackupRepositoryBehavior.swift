@@ -81,7 +81,7 @@ package enum BackupRepositoryBehavior: Behavior {
     ) -> Decision<Status> {
         var draft = draft
         guard let obstacle else {
-            // The deadline stands in the pod; a Job that never gets one (a quota, a webhook) has none.
+            // The deadline stands in the pod; a Job that never gets one has none.
             let ends = (since ?? draft.now).adding(seconds: RepositoryScanJobs.deadline + 600)
             draft.scanning()
             if draft.now >= ends {

@@ -187,6 +187,10 @@ package protocol Reader {
     /// What the log of a running (or just ended) container says, followed as it grows. `unknown` until it could be opened;
     /// empty facts when it was, and nothing matched.
     mutating func lines(of pod: Seen, container: String, as format: LineFormat) -> Observed<LineFacts>
+    /// Why a Job or StatefulSet has no pod, as far as its controller says so in Events. To be asked only while it should have
+    /// one and none is seen: nothing is read before it was asked for so long without a break (`PodRefusal.patience`), and
+    /// then from time to time. `unknown` until then; `absent(confirmed: true)` when no Event tells of a refusal.
+    mutating func podRefusal(of owner: Seen) -> Observed<PodRefusal>
     /// `absent(confirmed: true)` when the ledger has no such row.
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer>
     /// How the last pass over the object at hand failed; `nil` when it succeeded.

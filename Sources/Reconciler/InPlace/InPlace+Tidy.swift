@@ -60,6 +60,12 @@ extension RestoreRunBehavior {
                     + "\(snapshot.run.metadata.uid ?? ""): \(why); remove it by hand when it is not needed")
         }
         switch job.state {
+        case .running(let obstacle?, _) where PodObstacle.isWithoutPod(obstacle):
+            // Nothing else tells of a run that has ended. It goes on by itself.
+            draft.set(
+                RunCondition.cleanedUp, .no, obstacle.reason,
+                "the data that was replaced is still on claim \(planned.claim): \(obstacle.message)")
+            return Decision(status: draft.status)
         case .unknown, .running: return Decision()
         case .foreign: return left("a Job of the name is not this run's")
         case .exhausted(let why): return left(why)

@@ -147,6 +147,11 @@ extension RestoreRunBehavior {
             view.approvals = reader.objects(
                 RestoreApproval.self, space, labelled: RestoreApproval.runIndex, scope.runUID)
         }
+        if snapshot.isDone(.start), !snapshot.isDone(.serve), snapshot.pod.value == nil,
+            let owner = view.workload.value, owner.replicas > 0, !owner.isDeleting
+        {
+            snapshot.podRefusal = reader.podRefusal(of: owner.seen)
+        }
         if let request = view.request { observePlannedSource(request, &view, &snapshot, &reader) }
         if snapshot.isDone(.permit), !snapshot.isDone(.replace) {
             let job = JobObservation.observe(.replace, of: scope, through: &reader)

@@ -243,7 +243,10 @@ struct InPlaceWay: Way {
             if originalReplicas > 0, view.workload.value?.replicas == 0 {
                 return ScaledToZero.onceOpen(planned.workload, in: scope.namespace)
             }
-            return snapshot.pod.value.flatMap(PodObstacle.find)
+            guard let pod = snapshot.pod.value else {
+                return view.workload.value.flatMap { PodObstacle.find($0.ref, snapshot.podRefusal) }
+            }
+            return PodObstacle.find(pod)
         default: return nil
         }
     }

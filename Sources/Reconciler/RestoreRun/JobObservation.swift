@@ -118,7 +118,7 @@ package struct JobObservation: Equatable, Sendable {
         // must never be taken for the same attempt.
         guard job.isComplete || job.isFailed else {
             return .running(
-                obstacle: pods.first.flatMap(PodObstacle.find), since: job.metadata.creationTimestamp)
+                obstacle: obstacle(of: job, pods, through: &reader), since: job.metadata.creationTimestamp)
         }
         // The caches of two kinds need not be equally fresh: a pod that is there and runs will be seen to end, and one
         // that is not there may not have been heard of yet.
@@ -144,6 +144,15 @@ package struct JobObservation: Equatable, Sendable {
         }
         return .running(
             obstacle: pods.first.flatMap(PodObstacle.find), since: job.metadata.creationTimestamp)
+    }
+
+    /// What holds up a Job that has not ended.
+    private static func obstacle(of job: Job, _ pods: [Pod], through reader: inout some Reader) -> PlanFinding? {
+        // The caches of two kinds need not be equally fresh: a pod that its Job counts is only not heard of yet.
+        guard pods.isEmpty, (job.status?.active ?? 0) == 0, !job.metadata.isDeleting else {
+            return pods.first.flatMap(PodObstacle.find)
+        }
+        return PodObstacle.find(job.ref, since: job.metadata.creationTimestamp, reader.podRefusal(of: job.seen))
     }
 
     private static func terminated(_ pod: Pod) -> Pod.Terminated? {
@@ -187,6 +196,39 @@ package enum PodObstacle {
                     + bounded(scheduled.message))
         }
         return nil
+    }
+
+    /// No pod could be made.
+    package static let forbidden = "PodsForbidden"
+    /// The same of a Job.
+    package static let jobForbidden = "JobPodsForbidden"
+    /// There is no pod, and nobody says why.
+    package static let noPod = "NoPod"
+
+    static func isWithoutPod(_ finding: PlanFinding) -> Bool {
+        [forbidden, jobForbidden, noPod].contains(finding.reason)
+    }
+
+    /// What keeps a Job or StatefulSet from having a pod at all.
+    /// - Parameter since: When it was made, if it has never had one.
+    package static func find(
+        _ owner: Ref, since: Timestamp? = nil, _ refusal: Observed<PodRefusal>
+    ) -> PlanFinding? {
+        let what = "\(owner) has no pod" + (since.map { ", and was made at \($0.rfc3339)" } ?? "")
+        let look = "see kubectl -n \(owner.namespace) describe \(owner.kind.kind.lowercased()) \(owner.name)"
+        switch refusal {
+        case .unknown, .absent(confirmed: false): return nil
+        case .present(.told(let words)):
+            return PlanFinding(
+                reason: owner.kind == Job.resourceKind ? jobForbidden : forbidden,
+                message: "\(what): \(words); it is tried again and again until that is mended")
+        case .absent(confirmed: true):
+            return PlanFinding(reason: noPod, message: "\(what), and no Event says why; \(look)")
+        case .present(.unreadable(let why)):
+            return PlanFinding(
+                reason: noPod,
+                message: "\(what); why is not known here, because the Events can't be read (\(why)); \(look)")
+        }
     }
 
     private static func bounded(_ text: String?) -> String {

@@ -78,7 +78,7 @@ extension RestoreRunBehavior {
         switch step.action {
         case .awaitPromotion:
             if ScaledToZero.isSeen(snapshot) { return ScaledToZero.whileRestoring(snapshot, world) }
-            guard let pod = snapshot.pod.value else { return nil }
+            guard let pod = snapshot.pod.value else { return missingPod(snapshot) }
             switch RestoreTrouble.find(pod, snapshot, world) {
             case .fatal(let finding), .passing(let finding): return finding
             case nil: return nil
@@ -87,7 +87,8 @@ extension RestoreRunBehavior {
             if ScaledToZero.isSeen(snapshot) {
                 return ScaledToZero.onceOpen(world.request.names.statefulSet, in: world.request.namespace)
             }
-            return snapshot.pod.value.flatMap(PodObstacle.find)
+            guard let pod = snapshot.pod.value else { return missingPod(snapshot) }
+            return PodObstacle.find(pod)
         case .runJob(let role):
             if case .running(let obstacle, _) = snapshot.jobs[role]?.state { return obstacle }
             return nil
@@ -95,6 +96,10 @@ extension RestoreRunBehavior {
             .unlockService:
             return nil
         }
+    }
+
+    private static func missingPod(_ snapshot: RestoreRunSnapshot) -> PlanFinding? {
+        snapshot.statefulSet.value.flatMap { PodObstacle.find($0.ref, snapshot.podRefusal) }
     }
 
     // MARK: Ending early

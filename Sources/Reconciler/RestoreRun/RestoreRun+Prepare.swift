@@ -45,8 +45,10 @@ extension RestoreRunBehavior {
             draft.working("Planning", message)
             return waiting(snapshot, draft, [])
         case .looking(let message, let effects, let obstacle):
-            if isStuck(snapshot, obstacle), draft.now >= lookingEnds(snapshot, draft, obstacle) {
-                let limit = obstacle == nil ? scanDeadline : prepareDeadline
+            // Where nobody says why there is no pod it may as well be the cluster itself that is down for a while.
+            let known = obstacle?.reason == PodObstacle.noPod ? nil : obstacle
+            if isStuck(snapshot, obstacle), draft.now >= lookingEnds(snapshot, draft, known) {
+                let limit = known == nil ? scanDeadline : prepareDeadline
                 let late = PlanFinding(reason: "NoProgress", message: "after \(limit) s still: \(message)")
                 return refuse(snapshot, draft, [obstacle ?? late])
             }

@@ -46,6 +46,8 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package var claim: Observed<PersistentVolumeClaim>
     package var statefulSet: Observed<StatefulSet>
     package var pod: Observed<Pod>
+    /// Why there is none; read only while there should be one.
+    package var podRefusal: Observed<PodRefusal> = .unknown
     package var clientService: Observed<Service>
     package var headlessService: Observed<Service>
 
@@ -278,6 +280,12 @@ extension RestoreRunBehavior {
         snapshot.claim = confirming(PersistentVolumeClaim.self, space, names.claim, &reader)
         snapshot.statefulSet = confirming(StatefulSet.self, space, names.statefulSet, &reader)
         snapshot.pod = confirming(Pod.self, space, names.pod, &reader)
+        // Also while the pod's absence is being confirmed: what is not asked for is forgotten.
+        if snapshot.pod.value == nil, let owner = snapshot.statefulSet.value, owner.spec?.replicas != 0,
+            !owner.metadata.isDeleting, !snapshot.isDone(.serve)
+        {
+            snapshot.podRefusal = reader.podRefusal(of: owner.seen)
+        }
         // Of no interest before the service is opened, and each quorum read is one for the API server.
         snapshot.clientService =
             snapshot.isDone(.seal)

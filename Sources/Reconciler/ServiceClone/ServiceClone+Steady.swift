@@ -56,7 +56,8 @@ extension ServiceCloneBehavior {
         } else if snapshot.pod.value?.isReady == true {
             draft.ready("service \(name) is open and ready")
         } else {
-            let obstacle = snapshot.pod.value.flatMap(PodObstacle.find)
+            let obstacle =
+                snapshot.pod.value.map(PodObstacle.find) ?? PodObstacle.find(statefulSet.ref, snapshot.podRefusal)
             draft.notReady(
                 obstacle?.reason ?? "NotServing", obstacle?.message ?? "pod \(name)-0 is not ready",
                 stalled: obstacle != nil)

@@ -12,6 +12,8 @@ package struct ServiceCloneSnapshot: Equatable, Sendable {
     package var statefulSet: Observed<StatefulSet>
     package var claim: Observed<PersistentVolumeClaim>
     package var pod: Observed<Pod>
+    /// Why there is none; read only while there should be one.
+    package var podRefusal: Observed<PodRefusal> = .unknown
     package var clientService: Observed<Service>
     package var headlessService: Observed<Service>
     /// The completed run's Jobs; read only when the service is to be removed.
@@ -94,6 +96,11 @@ extension ServiceCloneBehavior {
             snapshot.claim = reader.confirmed(PersistentVolumeClaim.self, space, names.claim)
         }
         snapshot.pod = reader.object(Pod.self, space, names.pod)
+        if snapshot.pod.value == nil, let owner = snapshot.statefulSet.value, owner.spec?.replicas != 0,
+            !owner.metadata.isDeleting, !clone.metadata.isDeleting
+        {
+            snapshot.podRefusal = reader.podRefusal(of: owner.seen)
+        }
         if clone.metadata.isDeleting {
             snapshot.jobs = reader.objects(Job.self, space, labelled: Label.runUID, uid)
             if case .absent = snapshot.pod { snapshot.pod = reader.confirmed(Pod.self, space, names.pod) }

@@ -102,5 +102,5 @@ package struct Lease: Resource {
 /// dropped unread.
 package let secretKind = ResourceKind(group: "", version: "v1", plural: "secrets", kind: "Secret")
 
-/// What `v1` Event is called. Events are written and never read.
+/// What `v1` Event is called.
 package let eventKind = ResourceKind(group: "", version: "v1", plural: "events", kind: "Event")

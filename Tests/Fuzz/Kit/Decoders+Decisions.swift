@@ -66,6 +66,7 @@ struct BlankReader: Reader {
 
     mutating func log(of pod: Seen, container: String, as format: LogFormat) -> Observed<LogFacts> { nothing() }
     mutating func lines(of pod: Seen, container: String, as format: LineFormat) -> Observed<LineFacts> { nothing() }
+    mutating func podRefusal(of owner: Seen) -> Observed<PodRefusal> { nothing() }
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer> { nothing() }
     mutating func lastFailure() -> Failure? { nil }
 }

@@ -102,6 +102,7 @@ enum Kinds {
         read(PersistentVolumeClaim.self, bytes)
         read(ConfigMap.self, bytes)
         read(Lease.self, bytes)
+        read(EventFact.self, bytes) { _ = PodRefusal.find(in: [$0], about: "orders") }
     }
 
     private static func read<R: Resource>(_ type: R.Type, _ bytes: [UInt8], _ use: (R) -> Void = { _ in }) {

@@ -31,7 +31,7 @@ package struct CallPlace: Hashable, Comparable, Sendable, CustomStringConvertibl
     package var call: CallName
     /// The service that it is about; `-` when it is about none.
     package var subject: String
-    /// Where that service's run stands.
+    /// Where the run stands that the call names, or else that service's.
     package var step: String
 
     package init(_ call: CallName, of subject: String, at step: String) {
@@ -81,7 +81,9 @@ package struct CallTally: Sendable {
 /// Tells of each call what it means. It follows the runs as they are committed, so that names made of a run's UID lead
 /// back to the service that the run is about.
 package final class Bearings {
-    private var subjects: [String: String] = [:]
+    /// By a run's UID, what begins the names that are made of it, and its name: the service, and the run.
+    private var subjects: [String: (service: String, run: String)] = [:]
+    /// By the UID of a run, and by the service whose runs they are: then it is that of the one that has moved last.
     private var steps: [String: String] = [:]
     private var services: [String] = []
     private var routes: [String: (verb: String, name: CallName, object: String)] = [:]
@@ -114,15 +116,15 @@ package final class Bearings {
         guard let uid = run.text("metadata", "uid"), let name = run.text("metadata", "name") else { return }
         let service = Self.target(of: run) ?? name
         if subjects[uid] == nil {
-            subjects[uid] = service
-            subjects[String(uid.replacing("-", with: "").prefix(13))] = service
-            subjects[name] = service
+            for key in [uid, String(uid.replacing("-", with: "").prefix(13)), name] { subjects[key] = (service, uid) }
             if !services.contains(service) {
                 services.append(service)
                 services.sort { $0.count > $1.count }
             }
         }
-        steps[service] = Self.step(of: run)
+        let step = Self.step(of: run)
+        steps[service] = step
+        steps[uid] = step
     }
 
     /// Where the run of a service stands, now.
@@ -131,8 +133,8 @@ package final class Bearings {
     /// The place of a call, now.
     package func place(of call: WireCall) -> CallPlace {
         let (name, object) = names(of: call)
-        let subject = subject(of: object)
-        return CallPlace(name, of: subject, at: step(of: subject))
+        let (service, run) = subject(of: object)
+        return CallPlace(name, of: service, at: run.flatMap { steps[$0] } ?? step(of: service))
     }
 
     private func names(of call: WireCall) -> (CallName, String) {
@@ -159,8 +161,8 @@ package final class Bearings {
         return (CallName(verb, what), route.name ?? route.selectedName ?? "")
     }
 
-    private func subject(of object: String) -> String {
-        if object.isEmpty { return "-" }
+    private func subject(of object: String) -> (service: String, run: String?) {
+        if object.isEmpty { return ("-", nil) }
         if let known = subjects[object] { return known }
         if object.hasPrefix("reprise-") {
             let rest = object.dropFirst("reprise-".count)
@@ -171,6 +173,6 @@ package final class Bearings {
         let found = services.first { service in
             object == service || object.hasPrefix("\(service)-") || object.hasSuffix("-\(service)-0")
         }
-        return found ?? "-"
+        return (found ?? "-", nil)
     }
 }

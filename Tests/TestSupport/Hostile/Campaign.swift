@@ -104,7 +104,10 @@ package struct Campaign: Sendable {
     /// The schedule of a number.
     package func schedule(_ number: Int) -> Schedule { schedule(number, book.choice(number)) }
 
-    /// The schedule of a number when every cell was tried often enough: short stories, by their weights.
+    /// The first number before an end that is for no cell in particular, as all of them were asked for often enough.
+    package func firstFree(before end: Int) -> Int { book.firstFree(before: end) }
+
+    /// The schedule of a number when every cell was tried often enough: short stories, by their weights, with one fault.
     package func shortSchedule(_ number: Int) -> Schedule {
         let number = 2_000_000_000 + number
         return schedule(number, book.choiceByWeight(number))

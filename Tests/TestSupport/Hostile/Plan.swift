@@ -4,10 +4,9 @@ import Synchronization
 
 /// Decides which cells the schedules of a campaign are for, one number after the other, by counting what was asked for.
 ///
-/// One schedule in seven tells a long story, with as many faults as it has room for, and is for the cell that was asked
-/// for least among those that no short story comes to; when all of those were asked for often enough, one in 21. Of the
-/// others half are for the least of the rest, as long as that was asked for too seldom. Then a short story is chosen by
-/// its weight alone.
+/// One schedule in seven tells a long story, with as many faults as it has room for, and three a short one with less: the
+/// story that comes to most of the cells that were asked for too seldom, for what it costs. In the others a short story is
+/// chosen by its weight alone.
 ///
 /// Before all that each story is told in turn: most cells belong to many stories, and what a story is there for shows only
 /// when it is told. A campaign of any length has told each of them.
@@ -45,21 +44,29 @@ struct Plan {
     private let spots: [[Spot]]
     /// By profile: with the profile's own seed first.
     private let seeds: [[UInt64]]
-    /// By profile: the calls of a telling, which is what it costs.
+    /// By profile: the calls of a telling without those about Leases, which is what it costs.
     private let costs: [Int]
     /// By cell: where it is met.
     private let choices: [[(profile: Int, site: Int)]]
-    private let shortCells: [Int]
-    private let longCells: [Int]
-    /// How often each cell was asked for, in quarters: what comes about only sometimes counts for less.
+    /// By profile: the cells that come about in it for sure.
+    private let cellsForSure: [[Int]]
+    /// By profile: those of its cells that come about in no story for sure.
+    private let cellsByChance: [[Int]]
+    /// How often each cell was asked for.
     private var asked: [Int]
+    /// By profile: how many of its cells were not asked for often enough.
+    private var wanting: [Int]
+    /// By profile: of those that come about by chance.
+    private var wantingByChance: [Int]
 
     /// So often each story is told in turn.
     private static let rounds = 12
     /// How much goes wrong in a schedule: a long story has room for more, and costs more.
     private static func room(_ isLong: Bool) -> Int { isLong ? 12 : 3 }
+    /// So many faults one place has in a schedule: a call that was committed is not sent again, so more don't come about.
+    private static let same = 3
     /// So often each cell is asked for before weights alone decide.
-    private static let enough = 4 * 22
+    private static let enough = 22
     /// What was tried less often is worth a schedule of its own.
     private static let wanted = 20
     /// Stories are told so often without a fault, each time with another seed, to see what depends on chance.
@@ -76,7 +83,7 @@ struct Plan {
                 + (1..<Self.tellings).map { Campaign.calls(of: profile.scenario, seed &+ $0 &* 0x9E37_79B9) }
         }
         seeds = all.map { $0.map(\.seed) }
-        costs = profiles.map { max(1, $0.verdict.places.values.reduce(0) { $0 + $1.count }) }
+        costs = profiles.map { $0.places.reduce(1) { $0 + ($1.place.call.what == "leases" ? 0 : $1.count) } }
         spots = profiles.enumerated().map { index, profile in
             profile.sites.enumerated().map { place, site in
                 let cell = numbers[site.cell] ?? 0
@@ -90,12 +97,14 @@ struct Plan {
                     count: isSteady ? tallies.map(\.tally.count).min() ?? 0 : 0, tellings: tallies)
             }
         }
-        let long = isLong
-        let isShort = { (cell: Int) in choices[cell].contains { !long[$0.profile] } }
-        shortCells = cells.indices.filter(isShort)
-        longCells = cells.indices.filter { !isShort($0) }
         self.choices = choices
+        let spots = spots
+        let isSteady = choices.map { $0.contains { spots[$0.profile][$0.site].isSteady } }
+        cellsForSure = spots.map { Set($0.lazy.filter(\.isSteady).map(\.cell)).sorted() }
+        cellsByChance = spots.map { Set($0.lazy.filter { !isSteady[$0.cell] }.map(\.cell)).sorted() }
         asked = Array(repeating: 0, count: cells.count)
+        wanting = cellsForSure.map(\.count)
+        wantingByChance = cellsByChance.map(\.count)
     }
 
     /// The choice for the next number; to be asked for in order.
@@ -106,42 +115,62 @@ struct Plan {
             if let first = lesser(of: story, apart: [], &random) { return complete(first, isLong[story], &random) }
         }
         let turn = number % 7
-        if shortCells.isEmpty || (turn == 0 && !longCells.isEmpty) {
-            let least = leastAsked(of: longCells, &random)
-            let isWanted = asked[least] < Self.enough || (number / 7) % 3 == 0
-            if shortCells.isEmpty || isWanted { return choice(for: least, true, &random) }
-        }
-        if turn < 4 {
-            let least = leastAsked(of: shortCells, &random)
-            if asked[least] < Self.enough { return choice(for: least, false, &random) }
+        if turn < 4, let story = best(amongLong: turn == 0) ?? best(amongLong: turn != 0),
+            let cell = leastAsked(of: story, &random)
+        {
+            return choice(for: cell, in: story, &random)
         }
         return byWeight(&random)
     }
 
+    /// Whether some cell was not asked for often enough yet.
+    var isWanting: Bool { wanting.contains { $0 > 0 } || wantingByChance.contains { $0 > 0 } }
+
+    /// The story that comes to most of what is wanted at the least cost.
+    private func best(amongLong: Bool) -> Int? {
+        func worth(_ story: Int) -> Int {
+            let sure = min(Self.room(amongLong), wanting[story])
+            return 100_000 * max(sure, wantingByChance[story] > 0 ? 1 : 0) / costs[story]
+        }
+        let fit = weights.indices.filter { isLong[$0] == amongLong && worth($0) > 0 }
+        return fit.max { worth($0) < worth($1) }
+    }
+
+    /// What depends on chance goes first: nothing else may go wrong before.
+    private func leastAsked(of story: Int, _ random: inout SplitMix) -> Int? {
+        let own = wantingByChance[story] > 0 ? cellsByChance[story] : cellsForSure[story]
+        guard let least = own.lazy.map({ asked[$0] }).min() else { return nil }
+        let equals = own.filter { asked[$0] == least }
+        return equals[below(equals.count, &random)]
+    }
+
+    private mutating func ask(for cell: Int) {
+        asked[cell] += 1
+        guard asked[cell] == Self.enough else { return }
+        for story in Set(choices[cell].map(\.profile)) {
+            if cellsForSure[story].contains(cell) { wanting[story] -= 1 }
+            if cellsByChance[story].contains(cell) { wantingByChance[story] -= 1 }
+        }
+    }
+
+    private mutating func choice(for cell: Int, in story: Int, _ random: inout SplitMix) -> Choice {
+        let found = choices[cell].filter { $0.profile == story }.map { spots[story][$0.site] }
+        let steady = found.filter(\.isSteady)
+        let fit = steady.isEmpty ? found : steady
+        return complete(fit[below(fit.count, &random)], isLong[story], from: .max, &random)
+    }
+
     /// A choice for no cell in particular.
-    mutating func byWeight(_ random: inout SplitMix) -> Choice {
+    /// - Parameter room: How much goes wrong; `nil`: as much as in others.
+    mutating func byWeight(_ random: inout SplitMix, room: Int? = nil) -> Choice {
         let short = weights.indices.filter { !isLong[$0] }
         let stories = short.isEmpty ? Array(weights.indices) : short
         let story = ticket(stories, stories.map { weights[$0] }, &random)
         guard let first = lesser(of: story, apart: [], &random) else {
-            return choice(for: shortCells.first ?? longCells[0], false, &random)
+            return choice(for: cellsForSure[story].first ?? cellsByChance[story][0], in: story, &random)
         }
-        return complete(first, isLong[story], &random)
+        return complete(first, isLong[story], room: room, &random)
     }
-
-    /// A choice for one cell.
-    mutating func choice(for cell: Int, _ isLong: Bool, _ random: inout SplitMix) -> Choice {
-        let all = choices[cell]
-        let own = all.filter { self.isLong[$0.profile] == isLong }
-        let found = (own.isEmpty ? all : own).map { spots[$0.profile][$0.site] }
-        // Where it comes about for sure, if there is such a place; rather in a story that costs little.
-        let steady = found.filter(\.isSteady)
-        let fit = steady.isEmpty ? found : steady
-        let spot = ticket(fit, fit.map { 1_000 * weights[$0.profile] / (costs[$0.profile] + 50) + 1 }, &random)
-        return complete(spot, isLong, &random)
-    }
-
-    func isLong(_ cell: Int) -> Bool { !choices[cell].contains { !isLong[$0.profile] } }
 
     /// Whether it comes about in no story for sure.
     func isByChance(_ cell: Int) -> Bool { !choices[cell].contains { spots[$0.profile][$0.site].isSteady } }
@@ -149,13 +178,13 @@ struct Plan {
     /// A choice for a cell that was tried too seldom, in the story that comes to most of such cells at the least cost.
     /// - Parameter tried: By cell.
     mutating func more(for cell: Int, _ tried: [Int], _ random: inout SplitMix) -> Choice {
-        asked = tried.map { 4 * $0 }
+        asked = tried
         let found = choices[cell].map { spots[$0.profile][$0.site] }
         let steady = found.filter(\.isSteady)
         func worth(_ spot: Spot) -> Int {
             let room = Self.room(isLong[spot.profile])
             let wanted = Set(spots[spot.profile].lazy.filter { tried[$0.cell] < Self.wanted }.map(\.cell)).count
-            return 100_000 * min(room, wanted) / (costs[spot.profile] + 150)
+            return 100_000 * min(room, wanted) / costs[spot.profile]
         }
         let worths = (steady.isEmpty ? found : steady).map { (spot: $0, worth: worth($0)) }
         let best = worths.map(\.worth).max() ?? 0
@@ -167,13 +196,13 @@ struct Plan {
     /// Adds what else goes wrong.
     /// - Parameter few: Of so many places that are drawn the least is taken each time.
     private mutating func complete(
-        _ first: Spot, _ isLong: Bool, from few: Int = 6, _ random: inout SplitMix
+        _ first: Spot, _ isLong: Bool, room: Int? = nil, from few: Int = 6, _ random: inout SplitMix
     ) -> Choice {
         var choice = Choice(profile: first.profile, targets: [])
         var used: [Spot] = []
         if first.isSteady {
             choice.targets.append((first.site, 1 + below(first.count, &random)))
-            asked[first.cell] += 4
+            ask(for: first.cell)
         } else {
             // It depends on chance: told with a seed that has shown it, it comes about again, if nothing has gone wrong
             // before.
@@ -181,10 +210,10 @@ struct Plan {
             choice.seed = seeds[first.profile][telling]
             choice.certainUntil = tally.last
             choice.targets.append((first.site, 1 + below(tally.count, &random)))
-            asked[first.cell] += 4
+            ask(for: first.cell)
         }
         used.append(first)
-        for _ in 1..<Self.room(isLong) {
+        for _ in 1..<(room ?? Self.room(isLong)) {
             let telling = choice.seed.flatMap { seeds[first.profile].firstIndex(of: $0) } ?? 0
             guard
                 let other = lesser(
@@ -195,7 +224,7 @@ struct Plan {
             let free = (1...other.count + taken.count).filter { !taken.contains($0) }
             choice.targets.append((other.site, free[below(free.count, &random)]))
             used.append(other)
-            asked[other.cell] += 4
+            ask(for: other.cell)
         }
         return choice
     }
@@ -208,7 +237,9 @@ struct Plan {
     ) -> Spot? {
         let own = spots[profile]
         func isFit(_ spot: Spot) -> Bool {
-            guard spot.isSteady, !apart.contains(where: { $0.site == spot.site }) else { return false }
+            guard spot.isSteady, apart.count(where: { $0.place == spot.place }) < Self.same,
+                !apart.contains(where: { $0.site == spot.site })
+            else { return false }
             return moment.at == 0 || spot.tellings[moment.telling].tally.first > moment.at
         }
         var best: Spot?
@@ -219,16 +250,6 @@ struct Plan {
             best = spot
         }
         return best ?? (few < own.count ? own.first { isFit($0) } : nil)
-    }
-
-    private func leastAsked(of group: [Int], _ random: inout SplitMix) -> Int {
-        let start = below(group.count, &random)
-        var best = group[start]
-        for offset in 1..<max(1, group.count) {
-            let cell = group[(start + offset) % group.count]
-            if asked[cell] < asked[best] { best = cell }
-        }
-        return best
     }
 
     private func ticket<Item>(_ items: [Item], _ weights: [Int], _ random: inout SplitMix) -> Item {
@@ -290,12 +311,24 @@ final class PlanBook: Sendable {
         } ?? Plan.Choice(profile: 0, targets: [])
     }
 
+    /// The first number before an end from which on no cell is wanted any more; the end, when there is none.
+    func firstFree(before end: Int) -> Int {
+        with { state in
+            var plan = state.fresh
+            for number in 0..<end {
+                if !plan.isWanting { return number }
+                _ = plan.next(number)
+            }
+            return end
+        } ?? end
+    }
+
     /// What a schedule is for when every cell was tried: by the weights of the stories alone.
     func choiceByWeight(_ number: Int) -> Plan.Choice {
         with { state in
             var random = SplitMix(state: keyedHash(seed, "weight", UInt64(number)))
             var plan = state.fresh
-            return plan.byWeight(&random)
+            return plan.byWeight(&random, room: 1)
         } ?? Plan.Choice(profile: 0, targets: [])
     }
 

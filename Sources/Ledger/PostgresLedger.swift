@@ -49,6 +49,9 @@ package final class PostgresLedger: RunLedger {
         }
     }
 
+    /// The hosts that a connection string names, without sockets.
+    package static func hosts(of conninfo: String) -> [String] { PostgresConnection.hosts(of: conninfo) }
+
     /// Closes the connection. Calls under way fail with `unavailable`.
     package func close() { connection.close() }
 

@@ -36,6 +36,13 @@ struct ConnectionParameters: Sendable {
         options = all.sorted { $0.key < $1.key }.map { (keyword: $0.key, value: $0.value) }
     }
 
+    /// The names and addresses of its servers, in order, without sockets; none if it is malformed.
+    static func hosts(of conninfo: String) -> [String] {
+        guard !conninfo.utf8.contains(0), let given = parse(conninfo) else { return [] }
+        let all = [given["host"], given["hostaddr"]].compactMap { $0 }.flatMap { $0.split(separator: ",") }
+        return all.map(String.init).filter { !$0.hasPrefix("/") && !$0.hasPrefix("@") }
+    }
+
     /// A text from libpq without our secrets.
     func redacted(_ text: String, alsoHiding password: String?) -> String {
         var result = text

@@ -40,6 +40,9 @@ package final class PostgresConnection: Sendable {
         guard start.run() else { throw PostgresError(.unreachable, "no thread could be started") }
     }
 
+    /// The names and addresses of the servers in a connection string, without sockets; none if it is malformed.
+    package static func hosts(of conninfo: String) -> [String] { ConnectionParameters.hosts(of: conninfo) }
+
     deinit { queue.close() }
 
     /// Ends the connection: waiting and running calls fail with `closed`. Does not wait. Safe to call more than once.

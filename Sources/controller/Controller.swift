@@ -54,6 +54,7 @@ enum Controller {
         var settings = Settings(agentImage: options.agentImage, controllerNamespace: namespace)
         settings.agentImagePullPolicy = options.agentImagePullPolicy
         settings.allowLoopbackEndpoints = options.allowLoopbackEndpoints
+        settings.ledgerHosts = PostgresLedger.hosts(of: options.ledger)
         var configuration = LoopConfiguration(
             settings: settings, identity: options.identity ?? "controller", stop: stop)
         configuration.workers = options.workers

@@ -8,6 +8,19 @@ import Testing
 
 @testable import Ledger
 
+/// Where the ledger is, as the controller is told.
+@Suite struct LedgerHostTests {
+    @Test func hostsOfAConnectionString() {
+        let cases: [(String, [String])] = [
+            ("host=ledger.db dbname=reprise user=reprise sslmode=verify-full", ["ledger.db"]),
+            ("postgresql://reprise:a%2Fb@one.db:5432,two.db/reprise", ["one.db", "two.db"]),
+            ("host=ledger.db hostaddr=10.0.0.8 user=reprise", ["ledger.db", "10.0.0.8"]),
+            ("host=/run/postgresql dbname=reprise", []), ("dbname=reprise", []), ("host", []),
+        ]
+        for (text, hosts) in cases { #expect(PostgresLedger.hosts(of: text) == hosts, "\(text)") }
+    }
+}
+
 /// What only the real ledger has: schema, triggers, roles.
 @Suite(.enabled(if: TestDatabase.isAvailable)) struct PostgresLedgerTests {
     @Test func migratesFromNothingAndThenNotAgain() async throws {

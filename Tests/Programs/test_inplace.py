@@ -154,6 +154,44 @@ class OldDataCases:
         service.stop()
         self.assertDone(self.restore(REPRISE_RUN_UID="run-2", **self.check(1, ROWS, "1117")))
 
+    def test_data_that_one_rename_can_not_replace(self):
+        """The look says so while the service runs, and the Job again: the data may have been moved since."""
+        def link(name):
+            (self.data / name).rename(self.elsewhere / name)
+            (self.data / name).symlink_to(self.elsewhere / name)
+
+        def whole():
+            self.data.rename(self.data.with_name("real"))
+            self.data.symlink_to("real")
+
+        cases = [
+            ("TablespacesUnsupported", "hasTablespaces", lambda: (self.data / "pg_tblspc/16400").symlink_to("/x"), ""),
+            ("WalVolumeUnsupported", "walIsLink", lambda: link("pg_wal"), ""),
+            ("WalVolumeUnsupported", "hasOtherFileSystems", None, "pg_wal"),
+            ("PgdataIsMountpoint", "hasOtherFileSystems", None, "base"),
+            ("PgdataIsMountpoint", "pgdataIsMountpoint", None, "."),
+            ("PgdataIsMountpoint", "pgdataIsMountpoint", whole, ""),
+        ]
+        for code, fact, prepare, mounted in cases:
+            with self.subTest(f"{code}, {fact}, {mounted}"):
+                self.setUp()
+                self.service()
+                self.elsewhere = self.volume.with_name(self.volume.name + "-elsewhere")
+                self.elsewhere.mkdir()
+                if prepare:
+                    prepare()
+                if mounted:  # of its own, and seen by nobody else
+                    place = self.data / mounted
+                    script = f"mount -t tmpfs tmpfs {self.elsewhere} && cp -a {place}/. {self.elsewhere} && " \
+                             f"mount --bind {self.elsewhere} {place} && exec \"$@\""
+                    self.wrapper = ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"]
+                before = snapshot(self.data.parent)
+                seen = self.inplace("inspect")
+                self.assertEqual((seen["code"], seen[fact]), ("OK", True), seen)
+                result = self.restore()
+                self.assertEqual((result["code"], result["swapped"], result["undone"]), (code, False, False), result)
+                self.assertEqual(snapshot(self.data.parent), before)
+
     def test_a_full_disk(self):
         before = self.service()
         # a small file system in the place of the volume, that nobody else sees; what is on it at the end is brought out

@@ -56,7 +56,8 @@ class KilledTest(InPlaceTest):
     def kill_at(self, number, action, **environment):
         self.clear_calls()
         self.start_program(action, STOP_AT=str(number), **environment)
-        wait_until((self.scratch / "stopped").exists, what=f"command {number} of {action}")
+        # A restore takes seconds, and half a minute on a machine that has much else to do.
+        wait_until((self.scratch / "stopped").exists, seconds=90, what=f"command {number} of {action}")
         self.kill_tree()
 
     def calls(self, action, **environment):
@@ -154,6 +155,27 @@ class KilledTest(InPlaceTest):
                 self.assertEqual(snapshot(self.data), old)
                 self.assertFalse((self.workspace / "restore-tmp").exists())
         self.assertDone(self.inplace("restore", **further))
+
+    def test_tidy(self):
+        """Beside the running server: half of what was replaced never passes for data, and the rest goes with the next."""
+        old = self.service()
+        self.assertDone(self.restore())
+        new = snapshot(self.data)
+        self.begun()
+        further = {"REPRISE_TIDY": "run-1 gone"}
+        calls = self.calls("tidy", **further)
+        for number in range(1, len(calls) + 1):
+            with self.subTest(f"before command {number}, {calls[number - 1][:60]}"):
+                self.put(f"{self.volume}-begin", self.volume)
+                self.kill_at(number, "tidy", **further)
+                self.assertEqual(snapshot(self.data), new)
+                left = self.inplace("inspect", REPRISE_RUN_UID="run-2")["leftovers"]
+                if any(one["hasPreRestore"] for one in left):
+                    self.assertEqual(snapshot(self.workspace / "pre-restore"), old)
+                tidied = self.inplace("tidy", **further)
+                self.assertEqual((tidied["code"], tidied["tidied"], tidied["kept"]), ("OK", ["run-1", "gone"], []))
+                self.assertEqual([one.name for one in (self.volume / ".reprise").iterdir()], ["lock"])
+                self.assertEqual(snapshot(self.data), new)
 
     def dry_calls(self, further):
         """The commands of a restore, on a copy."""

@@ -13,6 +13,8 @@ struct FakeReader: Reader {
     var strangers: [Ref: any Resource] = [:]
     /// What the cache still has, and the server has no more.
     var gone: Set<Ref> = []
+    /// What the server has, where the cache is behind.
+    var newer: [Ref: any Resource] = [:]
     /// Quorum lists have not been answered yet.
     var isLookingAtLists = false
     /// By pod name.
@@ -55,7 +57,7 @@ struct FakeReader: Reader {
         reads += 1
         let ref = Ref(R.resourceKind, namespace, name)
         if unread.contains(ref) { return .unknown }
-        let found = gone.contains(ref) ? nil : (objects[ref] ?? strangers[ref]) as? R
+        let found = gone.contains(ref) ? nil : (newer[ref] ?? objects[ref] ?? strangers[ref]) as? R
         return found.map { .present($0) } ?? .absent(confirmed: true)
     }
 

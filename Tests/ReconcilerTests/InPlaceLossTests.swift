@@ -135,6 +135,20 @@ struct InPlaceLossTests {
         #expect((lost.state, lost.reason) == (.failed, "PermitLost"))
     }
 
+    @Test("somebody else's permit lets no Job of this run start, and stays where it is")
+    func permitOfOthers() {
+        var world = InPlaceTests.approved()
+        world.settle { $0.deeds.contains("scale to 0") }
+        let permit = Ref(ConfigMap.resourceKind, "staging", InPlaceWorld.scope.permit(.replace))
+        world.reader.add(ConfigMap(metadata: ObjectMeta(name: permit.name, namespace: "staging", uid: "theirs")))
+        world.settle()
+        #expect((world.state, world.reason) == (.failed, "PermitNotOurs"))
+        #expect(world.run.status?.message?.contains(permit.name) == true)
+        #expect(!world.deeds.contains("create Job replace-1"))
+        #expect(world.workload?.replicas == 1 && !world.isLocked)
+        #expect(world.reader.objects[permit] != nil)
+    }
+
     @Test("a service that never comes back is waited for, and then the run says where its data is")
     func neverBack() {
         var world = Self.replacing()

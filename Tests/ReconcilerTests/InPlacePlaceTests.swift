@@ -183,4 +183,61 @@ struct InPlacePlaceTests {
         stopped.settle()
         #expect(stopped.state == .completed)
     }
+
+    // MARK: The base backup
+
+    struct Published: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var isExpired = false
+        var isOurs = true
+        var change: @Sendable (inout ArchiveListing) -> Void
+    }
+
+    private static func forget(_ listing: inout ArchiveListing) {
+        listing.backups = []
+        listing.backupsTotal = 0
+        listing.seenAt = Story.now.adding(seconds: 60)
+    }
+
+    static let published = [
+        Published(testDescription: "gone since the plan", isExpired: true) { listing in forget(&listing) },
+        Published(testDescription: "there") { listing in listing.seenAt = Story.now.adding(seconds: 60) },
+        Published(testDescription: "a listing from before the plan") { listing in
+            forget(&listing)
+            listing.seenAt = Story.now
+        },
+        Published(testDescription: "a listing that has not room for all") { listing in
+            forget(&listing)
+            listing.backupsTotal = 1
+        },
+        Published(testDescription: "somebody else's ConfigMap", isOurs: false) { listing in forget(&listing) },
+    ]
+
+    @Test("a service is not stopped for a base backup that the repository has seen to be gone", arguments: published)
+    func expired(_ published: Published) throws {
+        var world = InPlaceTests.approved()
+        var listing = Story.listing
+        published.change(&listing)
+        let repository = Story.repository("prod", prefix: "prod")
+        let manifest = PublishedCatalog.manifest(listing, path: "orders", of: repository)
+        var map = ConfigMap(
+            metadata: ObjectMeta(
+                name: manifest.metadata.name, namespace: "staging", uid: "c", labels: manifest.metadata.labels,
+                annotations: manifest.metadata.annotations), data: manifest.data)
+        let owner = published.isOurs ? "r-prod" : "other"
+        map.metadata.ownerReferences = [
+            OwnerReference(apiVersion: "reprise.dev/v1alpha1", kind: "BackupRepository", name: "prod", uid: owner)
+        ]
+        world.reader.add(map)
+        world.settle()
+        guard published.isExpired else {
+            #expect(world.state == .completed)
+            return
+        }
+        #expect(world.state == .failed && world.reason == "SourceExpired")
+        #expect(world.run.status?.message?.contains("is not in the archive any more") == true)
+        #expect(world.deeds.contains("create Job recheck-1"))
+        #expect(!world.deeds.contains { $0.hasPrefix("scale") } && world.workload?.replicas == 1)
+        #expect(!world.isLocked)
+    }
 }

@@ -113,7 +113,9 @@ struct InPlaceTests {
         world.settle { $0.deeds.contains("create Job replace-1") }
         world.edit { $0.spec?.replicas = 1 }
         let seen = world.pass()
-        #expect(seen.status?.conditions?.condition(RunCondition.stalled)?.reason == "ReplicasChangedByOther")
+        let stalled = seen.status?.conditions?.condition(RunCondition.stalled)
+        #expect(stalled?.reason == "ReplicasChangedByOther")
+        #expect(stalled?.message.contains("get statefulset orders-db -o yaml --show-managed-fields") == true)
         #expect(world.workload?.replicas == 0)
         world.reader.finish(.replace, .replace(InPlaceWorld.replaced()), ordinal: 1, names: InPlaceWorld.scope)
         world.settle()

@@ -167,6 +167,30 @@ struct PostgresServiceTests {
         #expect(service.opened.spec.template.spec.initContainers == nil)
     }
 
+    @Test("what came with the data reaches nobody before it is sealed: every argument has its reason")
+    func quarantine() throws {
+        let wanted = [
+            // Clients with the source's passwords; and ready means promoted.
+            "listen_addresses=", "hot_standby=off",
+            // The log is read from the container.
+            "logging_collector=off",
+            // The source's archive is only read.
+            "archive_command=/bin/false",
+            // Subscriptions would consume the source's slots, and scheduled jobs would run.
+            "max_logical_replication_workers=0", "cron.launch_active_jobs=off",
+            // Nobody would confirm a commit.
+            "synchronous_standby_names=",
+        ]
+        func arguments(_ settings: [String]) -> [String] { ["postgres"] + settings.flatMap { ["-c", $0] } }
+        #expect(PostgresService.quarantineArguments(major: 14) == arguments(wanted))
+        // From 15 on a library of the source's would archive instead of the command.
+        #expect(PostgresService.quarantineArguments(major: 15) == arguments(wanted + ["archive_library="]))
+        let service = try Self.service(.entrypoint(targetTime: nil))
+        let container = try #require(service.quarantined.spec.template.spec.containers.first)
+        #expect(container.args == PostgresService.quarantineArguments(major: 15))
+        #expect(service.opened.spec.template.spec.containers.first?.args == nil)
+    }
+
     @Test(
         "a StatefulSet is in quarantine as long as it has anything of it",
         arguments: [

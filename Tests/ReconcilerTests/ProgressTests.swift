@@ -169,6 +169,9 @@ struct ProgressTests {
             testDescription: "a server that stops at its target instead of opening", pod: pod(down: true),
             counts: ["PromotionPending": 1], reason: "PromotionPending", isFatal: true),
         Trouble(
+            testDescription: "settings that are smaller than the source's", pod: pod(down: true),
+            counts: ["ParameterTooSmall": 1], reason: "ParameterTooSmall", isFatal: true),
+        Trouble(
             testDescription: "a target that was not reached is tried twice", pod: pod(down: true),
             counts: ["TargetNotReached": 1], reason: "TargetNotReached", isFatal: false),
         Trouble(

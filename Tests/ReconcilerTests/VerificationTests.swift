@@ -114,4 +114,17 @@ struct VerificationTests {
         #expect(status?.conditions?.condition(RunCondition.verified)?.reason == "LibraryMissing")
         #expect(status?.conditions?.isTrue(RunCondition.sealed) == true)
     }
+
+    @Test("collations of other versions keep nothing from being served, and are said, in place as well")
+    func collations() {
+        var world = InPlaceTests.approved()
+        var result = InPlaceWorld.replaced()
+        result.collationMismatch = true
+        world.results[.replace] = .replace(result)
+        world.settle()
+        #expect(world.state == .completed)
+        let verified = world.condition(RunCondition.verified)
+        #expect(verified?.isTrue == true && verified?.reason == "CollationMismatch")
+        #expect(verified?.message.contains("rebuild the indexes on text") == true)
+    }
 }

@@ -43,6 +43,11 @@ package struct Decision<Status: Equatable & Sendable>: Equatable, Sendable {
 package enum Wake: Equatable, Sendable {
     case onChange
     case at(Timestamp)
+
+    /// The same, and at that moment at the latest.
+    func noLater(than moment: Timestamp) -> Wake {
+        if case .at(let own) = self, own < moment { self } else { .at(moment) }
+    }
 }
 
 /// Something to tell people: becomes an Event.

@@ -137,6 +137,8 @@ package struct Settings: Hashable, Sendable {
     package var controllerNamespace: String
     /// Lets repositories name loopback and private endpoints; for development clusters.
     package var allowLoopbackEndpoints: Bool
+    /// Where the ledger's servers are: names and addresses.
+    package var ledgerHosts: [String] = []
 
     package init(
         agentImage: String, controllerNamespace: String, agentImagePullPolicy: String? = nil,

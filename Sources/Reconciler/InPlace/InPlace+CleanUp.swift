@@ -12,7 +12,7 @@ extension RestoreRunBehavior {
     ) -> Decision<Status> {
         guard let ending = snapshot.record.ending, let planned = snapshot.record.inPlace else { return Decision() }
         let way = InPlaceWay(snapshot: snapshot, view: view, planned: planned)
-        if way.isLooking { return Decision() }
+        if way.isLooking || lockState(snapshot, view) == .looking { return Decision() }
         var draft = draft
         let next = Recovery(snapshot: snapshot, view: view, planned: planned, way: way, now: draft.now).next()
         var wake = Wake.onChange
@@ -77,9 +77,11 @@ struct Recovery {
 
     private func permit() -> Next? {
         for role in [JobRole.replace, .undo] {
-            if let permit = view.permits[role]?.value {
-                return .perform("taking the permit away", [.delete(permit.seen)])
-            }
+            // Somebody else's is left, unless one of its name would let a Job start that may have been asked for.
+            guard let permit = view.permits[role]?.value,
+                planned.isBegun == true || permit.metadata.labels?[Label.runUID] == snapshot.run.metadata.uid
+            else { continue }
+            return .perform("taking the permit away", [.delete(permit.seen)])
         }
         return nil
     }
@@ -185,7 +187,14 @@ struct Recovery {
             snapshot.state == .running
         else { return nil }
         // Somebody else has decided on it since, unless it is the 0 that this run has set.
-        guard workload.replicas == 0 else { return nil }
+        guard workload.replicas == 0, snapshot.record.mayWriteSince != nil else { return nil }
+        switch RestoreRunBehavior.lockState(snapshot, view) {
+        case .looking, .noTarget: return .wait("reading StatefulSet \(planned.workload)")
+        case .taken(let other):
+            return .wait("\(other.finding(planned.workload).message): the service is started when that run has ended")
+        case .free: return .perform("putting the lock on again", [RestoreRunBehavior.lock(snapshot, workload)])
+        case .held: break
+        }
         return .perform(
             "starting the service again",
             [.scale(workload.seen, generation: workload.metadata.generation ?? 0, to: original)])

@@ -50,7 +50,9 @@ extension RestoreRunBehavior {
             }
             switch ServiceUnit.read(service, workload) {
             case .failure(let refusal): return .not(.refused([refusal.finding]))
-            case .success(let unit): return lookAtSource(snapshot, view, request, service, unit)
+            case .success(let unit):
+                if let world = LedgerTarget.look(snapshot, view, workload) { return .not(world) }
+                return lookAtSource(snapshot, view, request, service, unit)
             }
         }
     }

@@ -23,6 +23,7 @@ extension RestoreRunBehavior {
         if let waiting = awaitPlace(snapshot, way, &draft) { return waiting }
         if let waiting = awaitLock(snapshot, view, request, workload, &draft) { return waiting }
         if let waiting = lookAgain(snapshot, view, &draft) { return waiting }
+        if let waiting = awaitCatalog(snapshot, view, draft) { return waiting }
         draft.record.originalReplicas = workload.replicas
         return begin(
             snapshot, draft, .restore,
@@ -140,6 +141,29 @@ extension RestoreRunBehavior {
         }
     }
 
+    // MARK: The archive, once more
+
+    /// Retention goes on while a run waits. A base backup that the repository has seen to be gone since the plan is no reason
+    /// to stop the service; one that goes later is found out by the Job, and the old data is served again.
+    private static func awaitCatalog(
+        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ draft: StatusDraft
+    ) -> Decision<Status>? {
+        guard let pinned = snapshot.record.pinnedBackup, let then = snapshot.record.source?.at,
+            let repository = view.repository.value, let catalog = view.catalog
+        else { return nil }
+        if catalog.isUnknown { return Decision() }
+        guard let map = catalog.value, PublishedCatalog.isOurs(map, repository),
+            let listing = PublishedCatalog.listing(in: map), listing.seenAt > then,
+            listing.backupsTotal <= listing.backups.count, !listing.backups.contains(where: { $0.name == pinned.name })
+        else { return nil }
+        let finding = PlanFinding(
+            reason: ServiceBackupBehavior.expired,
+            message: "base backup \(pinned.name) is not in the archive any more, as BackupRepository "
+                + "\(repository.metadata.name) saw at \(listing.seenAt.rfc3339): it was deleted after the run was planned. Make "
+                + "a new RestoreRun, and keep backups for longer than an approval takes")
+        return fail(snapshot, draft, finding)
+    }
+
     // MARK: The lock
 
     private static func awaitLock(
@@ -167,9 +191,7 @@ extension RestoreRunBehavior {
         draft.set(RunCondition.locked, .unknown, "Locking", "naming this run on StatefulSet \(workload.metadata.name)")
         draft.working("Locking", "locking StatefulSet \(workload.metadata.name)")
         noteFailure(&draft, snapshot)
-        let lock = TargetLock(runUID: request.runUID, runName: request.runName)
         return withRecord(
-            Decision(status: draft.status, effects: [.annotate(workload.seen, lock.annotations)]), snapshot,
-            draft.status)
+            Decision(status: draft.status, effects: [lock(snapshot, workload)]), snapshot, draft.status)
     }
 }

@@ -207,7 +207,7 @@ package enum InPlacePlanner {
         }
         if seen.pgdataIsMountpoint == true {
             return finding(
-                "PgdataIsMountpoint", "PGDATA \(directory) is a mount point, and can't be renamed")
+                "PgdataIsMountpoint", "PGDATA \(directory) is a mount point, or a link, and can't be renamed")
         }
         if seen.hasTablespaces == true {
             return finding("TablespacesUnsupported", "the data has tablespaces; restore into a new service")

@@ -19,8 +19,12 @@ package struct InPlaceView: Equatable, Sendable {
     /// The run that the lock on the StatefulSet names.
     package var holder: Observed<RestoreRun> = .unknown
     package var approvals: Observed<[RestoreApproval]> = .unknown
+    /// What the repository has published of the source; read last, before the run begins.
+    package var catalog: Observed<ConfigMap>?
     package var permits: [JobRole: Observed<ConfigMap>] = [:]
     package var space: Observed<Namespace> = .unknown
+    /// Of the target's namespace, those by which the controller reaches its ledger; read only to plan.
+    package var ledgerServices: [String: Observed<Service>] = [:]
 
     package init(_ request: InPlaceRequest?) { self.request = request }
 
@@ -59,13 +63,22 @@ package struct TargetLock: Equatable, Sendable {
 
     /// That another run has it.
     func finding(_ workload: String) -> PlanFinding {
-        PlanFinding(reason: "TargetBusy", message: "RestoreRun \(runName) works on StatefulSet \(workload)")
+        guard !runName.isEmpty else {
+            return PlanFinding(
+                reason: "TargetBusy",
+                message:
+                    "StatefulSet \(workload) is locked by the run with UID \(runUID), whose name is not there: remove "
+                    + "annotation \(Self.annotation) if no such run is at work")
+        }
+        return PlanFinding(reason: "TargetBusy", message: "RestoreRun \(runName) works on StatefulSet \(workload)")
     }
 
     /// Whether another run has it, as far as its object says.
     /// - Returns: `nil` while that is being read.
     package func isHeld(against runUID: String, _ holder: Observed<RestoreRun>) -> Bool? {
         if self.runUID == runUID { return false }
+        // It can't be looked for: only a person can tell.
+        if runName.isEmpty { return true }
         switch holder {
         case .unknown, .absent(confirmed: false): return nil
         case .absent(confirmed: true): return false
@@ -89,10 +102,16 @@ extension RestoreRunBehavior {
         if let name = planned?.workload ?? view.service.value?.spec?.workload?.name {
             view.workload = watching(ServiceWorkload.self, space, name, &reader)
         }
-        if let lock = view.lock, lock.runUID != run.metadata.uid {
+        let isUnderWay = snapshot.state == .running || snapshot.record.ending != nil
+        if isUnderWay, snapshot.record.ending == nil, !snapshot.isDone(.serve), let workload = view.workload.value,
+            view.lock?.runUID != run.metadata.uid
+        {
+            // A watch may be behind the lock that this run has put there.
+            view.workload = reader.confirmed(ServiceWorkload.self, space, workload.metadata.name)
+        }
+        if let lock = view.lock, lock.runUID != run.metadata.uid, !lock.runName.isEmpty {
             view.holder = confirming(RestoreRun.self, space, lock.runName, &reader)
         }
-        let isUnderWay = snapshot.state == .running || snapshot.record.ending != nil
         if RestoreRunBehavior.mustKnowSpace(snapshot) {
             view.space = reader.confirmed(Namespace.self, "", space)
         }
@@ -123,6 +142,10 @@ extension RestoreRunBehavior {
                 snapshot.jobs[.undo] = .observe(.undo, of: scope, through: &reader)
             }
             return
+        }
+        if snapshot.record.mayWriteSince == nil {
+            view.approvals = reader.objects(
+                RestoreApproval.self, space, labelled: RestoreApproval.runIndex, scope.runUID)
         }
         if snapshot.isDone(.start), !snapshot.isDone(.serve), snapshot.pod.value == nil,
             let owner = view.workload.value, owner.replicas > 0, !owner.isDeleting
@@ -168,10 +191,14 @@ extension RestoreRunBehavior {
                 if view.lock?.runUID == request.runUID {
                     snapshot.jobs[.recheck] = .observe(.recheck, of: request.scope, through: &reader)
                 }
+                if case .done = snapshot.jobs[.recheck]?.state {
+                    view.catalog = catalog(of: request, planned, view, &reader)
+                }
             }
             return
         }
         observeSource(request, &view, &snapshot, &reader)
+        view.ledgerServices = LedgerTarget.observe(request, snapshot.run, through: &reader)
         guard let service = view.service.value, let workload = view.workload.value,
             case .success(let unit) = ServiceUnit.read(service, workload)
         else { return }
@@ -201,6 +228,17 @@ extension RestoreRunBehavior {
         case .service, .archive: break
         }
         if let source = view.source { view.repository = reader.object(BackupRepository.self, space, source.repository) }
+    }
+
+    private static func catalog(
+        of request: InPlaceRequest, _ planned: InPlaceRecord, _ view: InPlaceView, _ reader: inout some Reader
+    ) -> Observed<ConfigMap>? {
+        guard !request.isRollback, let source = view.source, let major = planned.major,
+            let path = view.repository.value.flatMap({ RepositoryAccess($0)?.path(of: source) })
+        else { return nil }
+        let name = PublishedCatalog.configMapName(
+            repository: source.repository, path: RepositoryAccess.trimmed(path), major: major)
+        return reader.confirmed(ConfigMap.self, request.namespace, name)
     }
 
     /// Once planned, a run ends when what it was planned for is gone: that must be sure.

@@ -26,7 +26,7 @@ struct InPlaceWay: Way {
         case .permit: withVolume { _ in permitted }
         case .replace: withVolume(replaced)
         case .revoke: revoked
-        case .start: withVolume { $0.replicas == originalReplicas ? .done(warning: nil) : .none }
+        case .start: withVolume(started)
         case .serve: withVolume { _ in serving }
         case .unlock: unlocked
         default: .looking
@@ -113,6 +113,18 @@ struct InPlaceWay: Way {
         case .unknown, .absent(confirmed: false): .looking
         case .absent(confirmed: true): .done(warning: nil)
         case .present: .none
+        }
+    }
+
+    /// Beneath another run the service would only be in its way.
+    private func started(_ workload: ServiceWorkload) -> Evidence {
+        if workload.replicas == originalReplicas { return .done(warning: nil) }
+        switch RestoreRunBehavior.lockState(snapshot, view) {
+        case .looking: return .looking
+        case .taken(let other):
+            return .underWay(
+                "\(other.finding(planned.workload).message): the service is started when that run has ended")
+        case .noTarget, .held, .free: return .none
         }
     }
 
@@ -213,7 +225,10 @@ struct InPlaceWay: Way {
         switch step.name {
         case .replace:
             if isScaledUp {
-                return PlanFinding(reason: "ReplicasChangedByOther", message: describe(step))
+                return PlanFinding(
+                    reason: "ReplicasChangedByOther",
+                    message: "\(describe(step)). Who did it: kubectl -n \(scope.namespace) get statefulset "
+                        + "\(planned.workload) -o yaml --show-managed-fields")
             }
             if case .running(let obstacle, _) = snapshot.jobs[.replace]?.state { return obstacle }
             if snapshot.jobs[.replace]?.state == .absent, replacement == nil, place != .looking {

@@ -16,6 +16,7 @@ extension RestorePlanBehavior {
             view.workload = reader.confirmed(ServiceWorkload.self, request.namespace, name)
         }
         RestoreRunBehavior.observeSource(request, &view, &snapshot.run, &reader)
+        view.ledgerServices = LedgerTarget.observe(request, run, through: &reader)
         snapshot.run.inPlace = view
         guard case .found(let place) = RestoreRunBehavior.places(snapshot.run, view, request),
             let name = line(view, place)?.configMap

@@ -70,14 +70,27 @@ extension RestoreRunBehavior {
         }
         // Once the service may have been scaled down the ledger may be away without harm. Not by its replicas, which others
         // set as well.
-        if snapshot.record.mayWriteSince == nil, let waiting = beforeFirstWrite(snapshot, draft) {
-            guard let failure = snapshot.failure, failure.reason == "busy", view.request?.waitsWhenBusy == false else {
-                return waiting
-            }
-            return fail(snapshot, draft, PlanFinding(reason: "TargetBusy", message: failure.message))
+        if snapshot.record.mayWriteSince == nil {
+            if let ended = beforeStop(snapshot, view, &draft) { return ended }
+            if let waiting = awaitRow(snapshot, view, draft) { return waiting }
+        } else if let ended = noteLock(snapshot, view, &draft) {
+            return ended
         }
         draft.record.mayWriteSince = draft.record.mayWriteSince ?? draft.now.wholeSecond
-        return interpret(steps, InPlaceWay(snapshot: snapshot, view: view, planned: planned), draft)
+        let decision = interpret(steps, InPlaceWay(snapshot: snapshot, view: view, planned: planned), draft)
+        return lockAgain(decision, snapshot, view)
+    }
+
+    /// The row of a run in place; until it is there, the end of the run's approval is heard of.
+    private static func awaitRow(
+        _ snapshot: RestoreRunSnapshot, _ view: InPlaceView, _ draft: StatusDraft
+    ) -> Decision<Status>? {
+        guard var waiting = beforeFirstWrite(snapshot, draft) else { return nil }
+        if let failure = snapshot.failure, failure.reason == "busy", view.request?.waitsWhenBusy == false {
+            return fail(snapshot, draft, PlanFinding(reason: "TargetBusy", message: failure.message))
+        }
+        if let ends = draft.approvedUntil { waiting.wake = waiting.wake.noLater(than: ends) }
+        return waiting
     }
 
     /// A repository or the ManagedService that the run works with is gone, or leads elsewhere than planned.

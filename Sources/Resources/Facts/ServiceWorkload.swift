@@ -20,6 +20,8 @@ package struct ServiceWorkload: Resource {
         package var replicas: Int?
         package var template: Template?
         package var volumeClaimTemplates: [ClaimTemplate]?
+        /// Of the Service that gives its pods their names.
+        package var serviceName: String?
 
         package init(replicas: Int?, template: Template?, volumeClaimTemplates: [ClaimTemplate]?) {
             self.replicas = replicas
@@ -39,9 +41,17 @@ package struct ServiceWorkload: Resource {
     }
 
     package struct Template: Decodable, Equatable, Sendable {
+        package var metadata: Meta?
         package var spec: PodFacts?
 
-        package init(spec: PodFacts?) { self.spec = spec }
+        package init(spec: PodFacts?, labels: [String: String]? = nil) {
+            self.spec = spec
+            metadata = labels.map { Meta(labels: $0) }
+        }
+
+        package struct Meta: Decodable, Equatable, Sendable {
+            package var labels: [String: String]?
+        }
     }
 
     /// What a Job's pod takes over from the service's.

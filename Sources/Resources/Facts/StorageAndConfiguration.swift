@@ -30,8 +30,16 @@ package struct Service: Resource {
     package static let resourceKind = ResourceKind(group: "", version: "v1", plural: "services", kind: "Service")
 
     package var metadata: ObjectMeta
+    package var spec: Spec?
 
-    package init(metadata: ObjectMeta) { self.metadata = metadata }
+    package init(metadata: ObjectMeta, selector: [String: String]? = nil) {
+        self.metadata = metadata
+        spec = selector.map { Spec(selector: $0) }
+    }
+
+    package struct Spec: Decodable, Equatable, Sendable {
+        package var selector: [String: String]?
+    }
 }
 
 /// `v1` ConfigMap. Only those that the controller made are ever read.

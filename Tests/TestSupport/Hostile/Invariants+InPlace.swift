@@ -20,7 +20,9 @@ extension Invariants {
         }
         guard old != new else { return }
         if let holder = new.flatMap({ run($0) }) {
-            if let old, let other = run(old), !Self.isOver(other) {
+            // Who has begun takes it back from who has not.
+            let isTakenBack = Self.hasBegun(holder) && !(old.flatMap { run($0) }.map(Self.hasBegun) ?? false)
+            if let old, let other = run(old), !Self.isOver(other), !isTakenBack {
                 broken("\(key) was locked by \(name(holder)) while \(name(other)) had it")
             }
             let approved = Story.condition(holder, "Approved")?.text("status")
@@ -32,6 +34,10 @@ extension Invariants {
         } else if new != nil {
             broken("\(key) was locked by a run that is not there")
         }
+    }
+
+    private static func hasBegun(_ run: JSONValue) -> Bool {
+        run.text("status", "restore", "mayWriteSince") != nil
     }
 
     /// A run that replaces data begins with a yes that counts still, by the clock of who begins it.
@@ -51,7 +57,11 @@ extension Invariants {
     }
 
     private func checkScaling(_ key: ModelKey, _ lock: String?, to replicas: Int64, generation: Int64?) {
-        guard let lock, let holder = run(lock) else { return broken("\(key) was scaled by nobody who has its lock") }
+        guard let lock, let holder = run(lock) else {
+            // It was on its way when somebody took the lock off.
+            if world.api[key]?.text("metadata", "annotations", Stage.unlocked) != nil { return }
+            return broken("\(key) was scaled by nobody who has its lock")
+        }
         guard holder.text("status", "state") == "Running" else {
             return broken("\(key) was scaled for \(name(holder)), which does not run")
         }

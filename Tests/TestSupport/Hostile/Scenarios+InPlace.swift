@@ -9,7 +9,7 @@ import Resources
 extension Scenario {
     static let inPlace: [Scenario] = [
         latest, backToAMoment, checkFails, rolledBack, inPlaceRejected, inPlaceCancelled, scaledMeanwhile, twoOnOne,
-        inPlaceStopped, inPlaceTwice, inPlaceLost,
+        inPlaceStopped, inPlaceTwice, inPlaceLost, inPlaceUnlocked,
     ]
 
     /// The user's service serves these rows, runs, and is locked by nobody.
@@ -106,6 +106,24 @@ extension Scenario {
     } isWrong: { stage in
         let found = stage.ends(of: "monday")
         guard ["Completed", "ReplicasChangedByOther"].contains(found) else { return "it ended as \(found)" }
+        return serves(stage, all4)
+    }
+
+    /// Somebody takes the lock off, in one step or another, while a second run waits for it.
+    static let inPlaceUnlocked = Scenario(
+        "in-place-unlocked", targets: 2, length: 240_000, morePasses: 150, isSmooth: false
+    ) { stage in
+        stage.userService()
+        stage.restoreInPlace("monday")
+        stage.restoreInPlace("tuesday") { $0.set(["requestID"], "2") }
+        for run in ["monday", "tuesday"] { stage.approve(run) }
+        let steps = ["Planned", "Stop", "Permit", "Replace", "Revoke", "Start"]
+        let step = steps[Int(stage.draw("step", below: Int64(steps.count)))]
+        stage.when(UserService.name, is: step, after: stage.draw(step, below: 3_000)) { $0.unlockUser() }
+    } isWrong: { stage in
+        let ends = ["monday", "tuesday"].map { stage.ends(of: $0) }
+        let known: Set = ["Completed", "LockLost", "TargetBusy", "PlanOutdated", "HeldByOther", "AlreadyApplied"]
+        guard known.isSuperset(of: ends) else { return "they ended as \(ends)" }
         return serves(stage, all4)
     }
 

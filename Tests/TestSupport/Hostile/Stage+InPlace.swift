@@ -215,6 +215,17 @@ extension Stage {
         edit(.statefulSets, UserService.name) { $0.set(["spec", "replicas"], .integer(replicas)) }
     }
 
+    /// Who has taken the lock off leaves this annotation.
+    package static let unlocked = "somebody.example.com/unlocked"
+
+    /// Somebody takes the lock off the user's service.
+    package func unlockUser() {
+        edit(.statefulSets, UserService.name) {
+            $0.set(["metadata", "annotations"], nil)
+            $0.set(["metadata", "annotations", Self.unlocked], "true")
+        }
+    }
+
     /// What the user's volume holds now.
     package var userVolume: ModelVolume? { user.flatMap { world.kubelet.volumes[$0.volume] } }
 

@@ -158,7 +158,7 @@ extension PostgresPrograms {
           space_facts
           fact_string heldBy "$(holder "$PGDATA")"
           fact_string serverVersion "$(postgres --version 2>/dev/null | sed 's/^[^0-9]*\([0-9.a-z]*\).*/\1/')"
-          fact_bool pgdataIsMountpoint is_mountpoint "$PGDATA"
+          fact_bool pgdataIsMountpoint cannot_be_renamed "$PGDATA"
           fact_bool hasOtherFileSystems below_mounted "$PGDATA"
           fact_bool hasTablespaces has_tablespaces "$PGDATA"
           fact_bool walIsLink [ -L "$PGDATA/pg_wal" ]

@@ -50,12 +50,12 @@ extension PostgresPrograms {
           place=$PGDATA
           if is_mine "$PGDATA"; then place=$HELD; fi
           if ! holds_data "$place"; then finish NoData; fi
-          if is_mountpoint "$PGDATA" || [ "$(stat -c %d "$place")" != "$(stat -c %d "$WORKSPACES")" ]; then
+          if cannot_be_renamed "$PGDATA" || [ "$(stat -c %d "$place")" != "$(stat -c %d "$WORKSPACES")" ]; then
             finish PgdataIsMountpoint
           fi
           if has_tablespaces "$place"; then finish TablespacesUnsupported; fi
           if [ -L "$place/pg_wal" ] || is_mountpoint "$PGDATA/pg_wal"; then finish WalVolumeUnsupported; fi
-          if [ -L "$PGDATA" ] || below_mounted "$PGDATA"; then finish PgdataIsMountpoint; fi
+          if below_mounted "$PGDATA"; then finish PgdataIsMountpoint; fi
           if [ "$ACTION" = rollback ] && ! holds_data "$(kept_by "$REPRISE_ROLLBACK_OF")" &&
             ! holds_data "$STAGING"; then finish NothingToRollBack; fi
           if [ "$place" = "$PGDATA" ] && somebody_started "$PGDATA"; then finish ReplicasChangedByOther; fi

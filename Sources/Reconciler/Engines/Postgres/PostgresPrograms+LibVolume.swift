@@ -102,6 +102,7 @@ extension PostgresPrograms {
 
         remove_placeholder() { if is_mine "$1"; then rm -rf "$1"; fi; }
 
+        cannot_be_renamed() { [ -L "$1" ] || is_mountpoint "$1"; } # the link would be, and not what it leads to
         is_mountpoint() { awk -v place="$1" '$5 == place { found = 1 } END { exit !found }' /proc/self/mountinfo; }
         below_mounted() { awk -v place="$1/" 'index($5, place) == 1 { found = 1 } END { exit !found }' /proc/self/mountinfo; }
         has_tablespaces() { [ -n "$(ls -A "$1/pg_tblspc" 2>/dev/null)" ]; }

@@ -20,6 +20,8 @@ package final class Invariants {
     /// By run: somebody has edited its StatefulSet.
     private var spoiled: Set<String> = []
     private var leaseLost: Int64?
+    /// So long the ledger keeps what it was sent before it is written, in milliseconds.
+    private static let onItsWay: Int64 = 30_000
     /// By UID: what a controller has made.
     private var made: Set<String> = []
     /// Whether a controller has made an object, and not somebody who copied its labels.
@@ -66,8 +68,8 @@ package final class Invariants {
     private func checkLeader(_ writer: String, _ what: String) {
         guard let lease = world.api.all(.leases, in: Simulation.controllerNamespace).first?.object else { return }
         let holder = lease.text("spec", "holderIdentity") ?? ""
-        // Somebody has deleted it: what was sent under the one before is still on its way.
-        if let leaseLost, world.scheduler.now - leaseLost < world.election.duration { return }
+        // Somebody has deleted it: what was sent under the one before is still on its way, and may wait for the ledger.
+        if let leaseLost, world.scheduler.now - leaseLost < world.election.duration + Self.onItsWay { return }
         if !holder.hasPrefix("\(writer)_") {
             broken("\(writer) wrote \(what) while the Lease was held by '\(holder)'")
         }

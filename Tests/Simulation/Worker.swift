@@ -35,9 +35,9 @@ struct Worker {
         if failed > 0, options.stopAtFirst { return false }
         let pairs = options.pairs ? campaign.pairs() : []
         let end = options.pairs ? pairs.count : options.from + options.schedules
-        // When each cell was asked for, it is looked which were tried too seldom. Then short ones do.
+        // When each story was told, it is looked which cells were tried too seldom. When none is, short stories do.
         let isFilling = options.perCell != nil && !options.pairs
-        let first = isFilling ? campaign.firstFree(before: end) : end
+        let first = isFilling ? min(campaign.inTurn, end) : end
         func schedule(_ index: Int) -> Schedule {
             if options.pairs { return pairs[index] }
             return isFilling && index >= first ? campaign.shortSchedule(index) : campaign.schedule(index)
@@ -90,9 +90,8 @@ struct Worker {
     func tellPlan() {
         var (stories, asked): ([String: Int], [Cell: Int]) = ([:], [:])
         let end = options.from + options.schedules
-        let first = options.perCell == nil ? end : campaign.firstFree(before: end)
         for index in options.from..<end {
-            let script = (index < first ? campaign.schedule(index) : campaign.shortSchedule(index)).script
+            let script = campaign.schedule(index).script
             stories[script.story, default: 0] += 1
             for case .call(let site, let trouble) in script.faults {
                 asked[Cell(site.place, trouble), default: 0] += 1
@@ -125,7 +124,7 @@ struct Worker {
         var failed = 0
         for (index, cell) in own {
             var attempts = 0
-            while tried[cell] ?? 0 < times, attempts < 3 * times {
+            while tried[cell] ?? 0 < times, attempts < 2 * times {
                 let schedule = campaign.schedule(index * 1_000 + attempts, for: cell, tried: tried)
                 attempts += 1
                 let verdict = schedule.play()

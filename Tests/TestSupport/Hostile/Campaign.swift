@@ -104,8 +104,8 @@ package struct Campaign: Sendable {
     /// The schedule of a number.
     package func schedule(_ number: Int) -> Schedule { schedule(number, book.choice(number)) }
 
-    /// The first number before an end that is for no cell in particular, as all of them were asked for often enough.
-    package func firstFree(before end: Int) -> Int { book.firstFree(before: end) }
+    /// So many schedules tell the stories in turn, before anything is chosen.
+    package var inTurn: Int { Plan.rounds * profiles.count }
 
     /// The schedule of a number when every cell was tried often enough: short stories, by their weights, with one fault.
     package func shortSchedule(_ number: Int) -> Schedule {

@@ -60,7 +60,7 @@ struct Plan {
     private var wantingByChance: [Int]
 
     /// So often each story is told in turn.
-    private static let rounds = 12
+    static let rounds = 12
     /// How much goes wrong in a schedule: a long story has room for more, and costs more.
     private static func room(_ isLong: Bool) -> Int { isLong ? 12 : 3 }
     /// So many faults one place has in a schedule: a call that was committed is not sent again, so more don't come about.
@@ -122,9 +122,6 @@ struct Plan {
         }
         return byWeight(&random)
     }
-
-    /// Whether some cell was not asked for often enough yet.
-    var isWanting: Bool { wanting.contains { $0 > 0 } || wantingByChance.contains { $0 > 0 } }
 
     /// The story that comes to most of what is wanted at the least cost.
     private func best(amongLong: Bool) -> Int? {
@@ -309,18 +306,6 @@ final class PlanBook: Sendable {
                 if current == number { return choice }
             }
         } ?? Plan.Choice(profile: 0, targets: [])
-    }
-
-    /// The first number before an end from which on no cell is wanted any more; the end, when there is none.
-    func firstFree(before end: Int) -> Int {
-        with { state in
-            var plan = state.fresh
-            for number in 0..<end {
-                if !plan.isWanting { return number }
-                _ = plan.next(number)
-            }
-            return end
-        } ?? end
     }
 
     /// What a schedule is for when every cell was tried: by the weights of the stories alone.

@@ -147,6 +147,24 @@ struct InPlacePlaceTests {
         }
     }
 
+    @Test("what goes because its namespace is deleted is no failure of the run", arguments: changes.filter(\.isGone))
+    func withItsNamespace(_ change: Change) {
+        for step in ["lock", "scale to 0", "create ConfigMap permit-replace"] {
+            var world = Self.approved()
+            if step == "lock" {
+                world.settle { $0.state == .running }
+            } else {
+                world.settle { $0.deeds.contains(step) }
+            }
+            var space = Namespace(metadata: ObjectMeta(name: "staging", uid: "space-1"))
+            space.metadata.deletionTimestamp = world.now
+            world.reader.add(space)
+            change.make(&world)
+            world.settle()
+            #expect((world.state, world.reason) == (.interrupted, "NamespaceDeleted"), "\(step)")
+        }
+    }
+
     @Test("a Job that is at work has what it needs: nothing is looked up any more")
     func atWork() {
         for change in Self.changes {

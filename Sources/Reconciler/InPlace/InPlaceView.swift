@@ -153,6 +153,9 @@ extension RestoreRunBehavior {
             snapshot.podRefusal = reader.podRefusal(of: owner.seen)
         }
         if let request = view.request { observePlannedSource(request, &view, &snapshot, &reader) }
+        if view.repository.isConfirmedAbsent || view.sourceService.isConfirmedAbsent {
+            view.space = reader.confirmed(Namespace.self, "", space)
+        }
         if snapshot.isDone(.permit), !snapshot.isDone(.replace) {
             let job = JobObservation.observe(.replace, of: scope, through: &reader)
             snapshot.jobs[.replace] = job

@@ -78,12 +78,22 @@ extension InPlaceWay {
 
     /// Ends a run that has begun, and its Job was not made: the old data is served again sooner than the archive comes
     /// back. Without its own ManagedService nothing can be put back: that one is waited for.
-    var lostPlace: PlanFinding? {
+    var lostPlace: Evidence? {
         guard jobs != nil else { return nil }
         switch place {
-        case .missing(let finding), .changed(let finding): return finding
+        case .missing(let finding): return lostSpace ?? .failed(finding)
+        case .changed(let finding): return .failed(finding)
         case .looking, .found: return nil
         }
+    }
+
+    /// With its namespace everything of a run goes, in any order.
+    var lostSpace: Evidence? {
+        if view.space.isUnknown { return .looking }
+        guard let space = view.space.value, !space.metadata.isDeleting else {
+            return .failed(RestoreRunBehavior.namespaceDeleted)
+        }
+        return nil
     }
 }
 

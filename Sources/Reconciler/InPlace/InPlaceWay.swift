@@ -48,7 +48,7 @@ struct InPlaceWay: Way {
     }
 
     private func stopped(_ workload: ServiceWorkload) -> Evidence {
-        guard workload.replicas == 0 else { return lostPlace.map { .failed($0) } ?? .none }
+        guard workload.replicas == 0 else { return lostPlace ?? .none }
         return goneFirst ?? .done(warning: nil)
     }
 
@@ -64,7 +64,7 @@ struct InPlaceWay: Way {
     private var permitted: Evidence {
         switch view.permits[.replace] ?? .unknown {
         case .unknown, .absent(confirmed: false): .looking
-        case .absent(confirmed: true): lostPlace.map { .failed($0) } ?? .none
+        case .absent(confirmed: true): lostPlace ?? .none
         case .present(let permit):
             permit.metadata.labels?[Label.runUID] == uid
                 ? .done(warning: nil)
@@ -80,7 +80,7 @@ struct InPlaceWay: Way {
         guard workload.replicas == 0 else { return .none }
         if case .absent = snapshot.jobs[.replace]?.state {
             if let wait = goneFirst { return wait }
-            if let lostPlace { return .failed(lostPlace) }
+            if let lostPlace { return lostPlace }
             if place == .looking { return .looking }
             guard permitted == .done(warning: nil) else {
                 return permitted == .none ? lostPermit : permitted
@@ -96,16 +96,12 @@ struct InPlaceWay: Way {
         }
     }
 
-    /// With its namespace everything of a run goes, in any order.
     private var lostPermit: Evidence {
-        if view.space.isUnknown { return .looking }
-        guard let space = view.space.value, !space.metadata.isDeleting else {
-            return .failed(RestoreRunBehavior.namespaceDeleted)
-        }
-        return .failed(
-            PlanFinding(
-                reason: "PermitLost",
-                message: "ConfigMap \(scope.permit(.replace)), without which no Job may start, was deleted"))
+        lostSpace
+            ?? .failed(
+                PlanFinding(
+                    reason: "PermitLost",
+                    message: "ConfigMap \(scope.permit(.replace)), without which no Job may start, was deleted"))
     }
 
     private var revoked: Evidence {

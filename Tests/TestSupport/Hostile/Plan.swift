@@ -180,8 +180,8 @@ struct Plan {
         let steady = found.filter(\.isSteady)
         func worth(_ spot: Spot) -> Int {
             let room = Self.room(isLong[spot.profile])
-            let wanted = Set(spots[spot.profile].lazy.filter { tried[$0.cell] < Self.wanted }.map(\.cell)).count
-            return 100_000 * min(room, wanted) / costs[spot.profile]
+            let others = cellsForSure[spot.profile].count { tried[$0] < Self.wanted }
+            return 100_000 * min(room, max(1, others)) / costs[spot.profile]
         }
         let worths = (steady.isEmpty ? found : steady).map { (spot: $0, worth: worth($0)) }
         let best = worths.map(\.worth).max() ?? 0

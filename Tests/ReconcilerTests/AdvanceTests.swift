@@ -183,14 +183,21 @@ struct AdvanceTests {
         #expect(run.status?.restore?.sealed?.backupStartLSN == "0/1000028")
     }
 
-    @Test("a volume or StatefulSet that is no longer the one that was made ends the run as interrupted")
-    func replaced() {
-        var (run, reader) = Self.started()
+    /// Its claim and StatefulSet are made, and there is no pod yet.
+    static func provisioned() -> (RestoreRun, FakeReader) {
+        var (run, reader) = started()
         run.status?.restore?.completedSteps = ["Claim", "Provision"]
         run.status?.restore?.claimUID = "claim-1"
         run.status?.restore?.targetUID = "set-1"
+        reader.add(claim())
+        reader.add(statefulSet(replicas: 1, quarantined: true))
+        return (run, reader)
+    }
+
+    @Test("a volume or StatefulSet that is no longer the one that was made ends the run as interrupted")
+    func replaced() {
+        var (run, reader) = Self.provisioned()
         reader.add(Self.claim(uid: "claim-2"))
-        reader.add(Self.statefulSet(replicas: 1, quarantined: true))
         let decision = pass(run, &reader)
         #expect(decision.status?.restore?.ending?.state.known == .interrupted)
         #expect(decision.status?.restore?.ending?.reason == "TargetReplaced")

@@ -82,13 +82,9 @@ import Testing
 
     @Test("a StatefulSet that somebody has made again is left, with the claim that it works on")
     func madeAgain() {
-        var (run, reader) = AdvanceTests.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision"]
-        run.status?.restore?.claimUID = "claim-1"
+        var (run, reader) = AdvanceTests.provisioned()
         run.status?.restore?.targetUID = "the one that was made"
         run.status?.restore?.ending = Ending(state: .interrupted, reason: "TargetReplaced", message: "replaced")
-        reader.add(AdvanceTests.claim())
-        reader.add(AdvanceTests.statefulSet(replicas: 1, quarantined: true))
         let end = pass(run, &reader)
         #expect(!end.effects.contains { if case .delete = $0 { true } else { false } })
         #expect(end.status?.state?.known == .interrupted)

@@ -161,12 +161,7 @@ struct PodRefusalTests {
 
     @Test("a StatefulSet without a pod says it, also while the pod's absence is read again")
     func restoring() {
-        var (run, reader) = AdvanceTests.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision"]
-        run.status?.restore?.claimUID = "claim-1"
-        run.status?.restore?.targetUID = "set-1"
-        reader.add(AdvanceTests.claim())
-        reader.add(AdvanceTests.statefulSet(replicas: 1, quarantined: true))
+        var (run, reader) = AdvanceTests.provisioned()
         reader.refusals["orders"] = Self.told
         let said = pass(run, &reader)
         #expect(Self.stalled(said) == "PodsForbidden")

@@ -9,12 +9,7 @@ import Testing
 struct ProgressTests {
     /// A run whose image restores, with its pod running.
     static func restoring() -> (RestoreRun, FakeReader) {
-        var (run, reader) = AdvanceTests.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision"]
-        run.status?.restore?.claimUID = "claim-1"
-        run.status?.restore?.targetUID = "set-1"
-        reader.add(AdvanceTests.claim())
-        reader.add(AdvanceTests.statefulSet(replicas: 1, quarantined: true))
+        var (run, reader) = AdvanceTests.provisioned()
         reader.add(pod())
         reader.lineFacts["postgres"] = LineFacts()
         reader.recorded(run, run.status ?? RestoreRunStatus())

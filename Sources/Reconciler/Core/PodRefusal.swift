@@ -60,6 +60,16 @@ package enum PodRefusal: Equatable, Sendable {
     }
 }
 
+extension Reader {
+    /// Why a StatefulSet has no pod; `unknown` of one that has one, or is to have none.
+    mutating func podRefusal(of owner: StatefulSet?, without pod: Observed<Pod>) -> Observed<PodRefusal> {
+        guard pod.value == nil, let owner, owner.spec?.replicas != 0, !owner.metadata.isDeleting else {
+            return .unknown
+        }
+        return podRefusal(of: owner.seen)
+    }
+}
+
 extension Timestamp {
     fileprivate static let first = Timestamp(microseconds: .min)
 }

@@ -122,8 +122,8 @@ struct Recovery {
 
     /// Has the volume say what became of the data, and puts the old back if it is held.
     private func undo() -> Next {
-        if view.space.isUnknown { return .wait("reading the namespace") }
-        if view.space.value?.metadata.isDeleting ?? true {
+        guard let isLeaving = view.isSpaceLeaving else { return .wait("reading the namespace") }
+        if isLeaving {
             return .done("NotPossible", "the old data could not be put back: the namespace is being deleted")
         }
         if let lost = RestoreRunBehavior.lostClaim(snapshot, planned) {

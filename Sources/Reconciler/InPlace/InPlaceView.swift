@@ -28,6 +28,10 @@ package struct InPlaceView: Equatable, Sendable {
 
     package init(_ request: InPlaceRequest?) { self.request = request }
 
+    /// Whether the namespace is going or gone, and everything of the run with it, in any order; `nil` while that is being
+    /// read.
+    var isSpaceLeaving: Bool? { space.isUnknown ? nil : space.value?.metadata.isDeleting ?? true }
+
     /// The lock, as it stands on the StatefulSet.
     package var lock: TargetLock? { workload.value.flatMap { TargetLock($0.metadata.annotations) } }
 }

@@ -87,13 +87,9 @@ extension InPlaceWay {
         }
     }
 
-    /// With its namespace everything of a run goes, in any order.
     var lostSpace: Evidence? {
-        if view.space.isUnknown { return .looking }
-        guard let space = view.space.value, !space.metadata.isDeleting else {
-            return .failed(RestoreRunBehavior.namespaceDeleted)
-        }
-        return nil
+        guard let isLeaving = view.isSpaceLeaving else { return .looking }
+        return isLeaving ? .failed(RestoreRunBehavior.namespaceDeleted) : nil
     }
 }
 

@@ -281,10 +281,8 @@ extension RestoreRunBehavior {
         snapshot.statefulSet = confirming(StatefulSet.self, space, names.statefulSet, &reader)
         snapshot.pod = confirming(Pod.self, space, names.pod, &reader)
         // Also while the pod's absence is being confirmed: what is not asked for is forgotten.
-        if snapshot.pod.value == nil, let owner = snapshot.statefulSet.value, owner.spec?.replicas != 0,
-            !owner.metadata.isDeleting, !snapshot.isDone(.serve)
-        {
-            snapshot.podRefusal = reader.podRefusal(of: owner.seen)
+        if !snapshot.isDone(.serve) {
+            snapshot.podRefusal = reader.podRefusal(of: snapshot.statefulSet.value, without: snapshot.pod)
         }
         // Of no interest before the service is opened, and each quorum read is one for the API server.
         snapshot.clientService =

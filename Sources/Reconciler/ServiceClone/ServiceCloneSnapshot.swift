@@ -96,10 +96,8 @@ extension ServiceCloneBehavior {
             snapshot.claim = reader.confirmed(PersistentVolumeClaim.self, space, names.claim)
         }
         snapshot.pod = reader.object(Pod.self, space, names.pod)
-        if snapshot.pod.value == nil, let owner = snapshot.statefulSet.value, owner.spec?.replicas != 0,
-            !owner.metadata.isDeleting, !clone.metadata.isDeleting
-        {
-            snapshot.podRefusal = reader.podRefusal(of: owner.seen)
+        if !clone.metadata.isDeleting {
+            snapshot.podRefusal = reader.podRefusal(of: snapshot.statefulSet.value, without: snapshot.pod)
         }
         if clone.metadata.isDeleting {
             snapshot.jobs = reader.objects(Job.self, space, labelled: Label.runUID, uid)

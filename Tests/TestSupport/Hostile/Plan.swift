@@ -163,9 +163,7 @@ struct Plan {
         let short = weights.indices.filter { !isLong[$0] }
         let stories = short.isEmpty ? Array(weights.indices) : short
         let story = ticket(stories, stories.map { weights[$0] }, &random)
-        guard let first = lesser(of: story, apart: [], &random) else {
-            return choice(for: cellsForSure[story].first ?? cellsByChance[story][0], in: story, &random)
-        }
+        let first = lesser(of: story, apart: [], &random) ?? spots[story][0]
         return complete(first, isLong[story], room: room, &random)
     }
 
@@ -199,7 +197,6 @@ struct Plan {
         var used: [Spot] = []
         if first.isSteady {
             choice.targets.append((first.site, 1 + below(first.count, &random)))
-            ask(for: first.cell)
         } else {
             // It depends on chance: told with a seed that has shown it, it comes about again, if nothing has gone wrong
             // before.
@@ -207,8 +204,8 @@ struct Plan {
             choice.seed = seeds[first.profile][telling]
             choice.certainUntil = tally.last
             choice.targets.append((first.site, 1 + below(tally.count, &random)))
-            ask(for: first.cell)
         }
+        ask(for: first.cell)
         used.append(first)
         for _ in 1..<(room ?? Self.room(isLong)) {
             let telling = choice.seed.flatMap { seeds[first.profile].firstIndex(of: $0) } ?? 0

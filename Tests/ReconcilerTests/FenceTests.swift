@@ -198,6 +198,53 @@ import Testing
         run.status = decision.status
     }
 
+    /// What can happen to the things that a seal works on.
+    enum Loss: String, CaseIterable, Sendable {
+        case claimGone, claimLeaving, claimReplaced, setGone, setReplaced, nothing
+    }
+
+    @Test("a seal without its data is not waited for, whatever its pod says", arguments: Loss.allCases)
+    func sealWithoutData(_ loss: Loss) {
+        var (run, reader) = AdvanceTests.stopped()
+        let name = Story.names.job(.seal, 1)
+        reader.add(Job(metadata: AdvanceTests.mine(name, uid: "job-1"), status: .init(active: 1)))
+        reader.add(
+            Pod(
+                metadata: ObjectMeta(
+                    name: "seal", namespace: "staging", uid: "p-seal", resourceVersion: "9",
+                    labels: [Label.runUID: Story.uid, Label.job: name]),
+                status: .init(
+                    phase: "Pending",
+                    conditions: [.init(type: "PodScheduled", status: "False", reason: "Unschedulable")])))
+        var claim = AdvanceTests.claim()
+        var set = AdvanceTests.statefulSet(replicas: 0, quarantined: true)
+        switch loss {
+        case .claimGone: reader.objects[claim.ref] = nil
+        case .claimLeaving: claim.metadata.deletionTimestamp = Story.now
+        case .claimReplaced: claim.metadata.uid = "claim-2"
+        case .setGone: reader.objects[set.ref] = nil
+        case .setReplaced: set.metadata.uid = "set-2"
+        case .nothing: break
+        }
+        if loss != .claimGone { reader.add(claim) }
+        if loss != .setGone { reader.add(set) }
+        let decision = pass(run, &reader)
+        let expected: String? =
+            switch loss {
+            case .claimGone, .claimLeaving, .setGone: "TargetDeleted"
+            case .claimReplaced, .setReplaced: "TargetReplaced"
+            case .nothing: nil
+            }
+        #expect(decision.status?.restore?.ending?.reason == expected)
+        let stalled = decision.status?.conditions?.condition(RunCondition.stalled)
+        #expect((stalled?.reason == "Unschedulable") == (loss == .nothing))
+        run.status = decision.status ?? run.status
+        let deletesJob = pass(run, &reader).effects.contains {
+            if case .delete(let seen) = $0 { seen.uid == "job-1" } else { false }
+        }
+        #expect(deletesJob == (loss != .nothing), "its pod would wait on")
+    }
+
     @Test("data is kept when the StatefulSet of a sealed service is gone: it may have been open")
     func goneAfterTheSeal() {
         var (run, reader) = AdvanceTests.started()

@@ -70,7 +70,7 @@ extension RestoreRunBehavior {
     }
 
     /// The StatefulSet that this run made, or what became of it.
-    private static func ownStatefulSet(
+    static func ownStatefulSet(
         _ snapshot: RestoreRunSnapshot, _ world: Workplace
     ) -> (statefulSet: StatefulSet?, otherwise: Evidence) {
         if let lost = lostClaim(snapshot, world) { return (nil, lost) }

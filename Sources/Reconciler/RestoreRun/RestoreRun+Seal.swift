@@ -7,7 +7,9 @@ import Resources
 
 extension RestoreRunBehavior {
     static func sealed(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
-        ofJob(.seal, snapshot) { facts in
+        // No pod can start on data that is gone, and nothing of it can be opened: its Job would be waited for in vain.
+        if case .failed(let lost) = ownStatefulSet(snapshot, world).otherwise { return .failed(lost) }
+        return ofJob(.seal, snapshot) { facts in
             guard case .seal(let result) = facts else { return nil }
             return judge(result, world)
         } exhausted: { why in

@@ -124,7 +124,7 @@ enum WidgetBehavior: Behavior {
         }
         if let name = widget.spec?.secret {
             let metadata = ManifestMeta(name: name, namespace: widget.metadata.namespace ?? "")
-            decision.effects.append(.makeSecret(SecretRecipe(metadata: metadata, username: "w")))
+            decision.effects.append(.makeSecret(SecretRecipe(metadata: metadata, username: "w", database: "d")))
         }
         if let moment = widget.spec?.wakeAt {
             if now < moment { decision.wake = .at(moment) } else { status.phase = "Done" }

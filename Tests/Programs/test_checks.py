@@ -81,6 +81,21 @@ class CheckTest(harness.ProgramTest):
         self.assertEqual(clone.sql("select count(*) from pg_extension where extname = 'amcheck'"), "0")
         self.assertEqual(clone.sql("select count(*) from pg_namespace where nspname like 'reprise%'"), "0")
 
+    def test_the_database_of_the_service_is_where_checks_go_and_must_be_there(self):
+        clone = self.restored()
+        clone.start("archive_command=")
+        clone.sql("create database closed allow_connections false")
+        clone.stop()
+        here = self.checks([("select current_database()", "we'ird \\db")])
+        for name in ("nowhere", "we'ird", "closed"):
+            result = self.seal(REPRISE_DATABASE=name, **here).json
+            self.assertEqual((result["code"], result["step"]), ("DatabaseNotFound", "verify"), name)
+            self.assertNotIn("checks", result)
+        result = self.seal(REPRISE_DATABASE="we'ird \\db", **here).json
+        self.assertEqual((result["code"], result["checks"][0]["passed"]), ("OK", True))
+        other = self.checks([("select current_database()", "postgres")]) | {"REPRISE_CHECK_1_DATABASE": "postgres"}
+        self.assertEqual(self.seal(REPRISE_DATABASE="we'ird \\db", **other).json["code"], "OK")
+
     def test_damage_is_found_and_what_the_image_lacks_is_named(self):
         clone = self.restored()
         clone.start("archive_command=")

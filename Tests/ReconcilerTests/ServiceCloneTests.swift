@@ -102,6 +102,9 @@ struct ServiceCloneTests {
         End(
             what: "a server that is told not to open is not", run: { run($0, .failed, reason: "PromotionPending") },
             retries: false),
+        End(
+            what: "a database that is not in the data is not", run: { run($0, .failed, reason: "DatabaseNotFound") },
+            retries: false),
         End(what: "a cancelled run is not", run: { run($0, .cancelled, reason: "Cancelled") }, retries: false),
         End(
             what: "a run that opened its service is not",

@@ -100,6 +100,36 @@ struct VerificationTests {
         #expect(ended?.verification?.map(\.passed) == [false, true])
     }
 
+    @Test("the service's database is where its checks go, what its Secret names, and must be in the data")
+    func database() throws {
+        func sealing(_ database: String?) throws -> [String: String] {
+            var (run, reader) = AdvanceTests.stopped()
+            run.spec?.target?.newService?.database = database
+            run.status?.restore?.specDigest = nil
+            let job = try #require(
+                pass(run, &reader).effects.compactMap { effect in
+                    if case .create(.job(let job)) = effect { job } else { nil }
+                }.first)
+            return Dictionary(
+                uniqueKeysWithValues: job.spec.template.spec.containers[0].env.map { ($0.name, $0.value ?? "") })
+        }
+        #expect(try sealing("shop")["REPRISE_DATABASE"] == "shop")
+        #expect(try sealing(nil)["REPRISE_DATABASE"] == nil, "a cluster without a database postgres is fine")
+        var service = try PostgresServiceTests.service(.entrypoint(targetTime: nil))
+        #expect(service.credentials.database == "postgres" && service.credentials.username == "postgres")
+        service.request.service.database = "shop"
+        #expect(service.credentials.database == "shop")
+
+        var result = AdvanceTests.seal
+        result.code = "DatabaseNotFound"
+        var (run, reader) = Self.sealed(result)
+        run.spec?.target?.newService?.database = "shop"
+        run.status?.restore?.specDigest = nil
+        let ending = pass(run, &reader).status?.restore?.ending
+        #expect(ending?.reason == "DatabaseNotFound")
+        #expect(ending?.message.hasPrefix("spec.target.newService.database shop: the restored data has no") == true)
+    }
+
     @Test("what passed is shown, and what the image lacks is said although the run goes on")
     func passed() {
         var result = AdvanceTests.seal

@@ -21,6 +21,9 @@ import Testing
         #expect(story.isReady, "\(story.report)")
         #expect(story.runState == "Completed", "\(story.report)")
         try expectOneService(story)
+        let secret = world.api[ModelKey(.secrets, Story.space, "\(Story.name)-credentials")]
+        #expect(
+            secret?.text("data", "database") == "cG9zdGdyZXM=" && secret?.text("data", "username") == "cG9zdGdyZXM=")
         #expect(!servedTooEarly)
         #expect(world.scheduler.foreign == 0)
         #expect(world.kubelet.violations.isEmpty, "\(world.kubelet.violations)")

@@ -13,7 +13,8 @@
 #   REPRISE_OWN_RECOVERY_SETTINGS     recovery_target* names that this restore wrote itself, separated by blanks
 #   REPRISE_CONFIG_FILE               the image's config_file, if it is not the one in PGDATA
 #   REPRISE_VOLUME                    the mount point (/var/lib/postgresql). What is set aside: .reprise/<run> in it
-#   REPRISE_CHECK..., REPRISE_AMCHECK as `checks` says: a check that fails ends in VerificationFailed
+#   REPRISE_DATABASE, REPRISE_CHECK..., REPRISE_AMCHECK
+#                                     as `checks` says: what does not hold ends in DatabaseNotFound or VerificationFailed
 
 # shellcheck shell=dash
 ASIDE=${REPRISE_VOLUME:-/var/lib/postgresql}/.reprise/$REPRISE_RUN_UID

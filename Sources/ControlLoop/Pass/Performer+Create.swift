@@ -95,7 +95,8 @@ extension Performer {
         let ref = Ref(secretKind, recipe.metadata.namespace, recipe.metadata.name)
         let password = Self.base64url(loop.entropy.secret(bytes: recipe.passwordBytes, for: "secret/\(ref)"))
         let manifest = SecretManifest(
-            metadata: recipe.metadata, stringData: ["username": recipe.username, "password": password])
+            metadata: recipe.metadata,
+            stringData: ["username": recipe.username, "database": recipe.database, "password": password])
         do {
             try loop.hold.check()
             try await loop.client.create(manifest)

@@ -120,16 +120,18 @@ package enum Child: Equatable, Sendable {
     }
 }
 
-/// A Secret to make: `username` as given, and a drawn `password`.
+/// A Secret to make: `username` and `database` as given, and a drawn `password`.
 package struct SecretRecipe: Equatable, Sendable {
     package var metadata: ManifestMeta
     package var username: String
+    package var database: String
     /// How many random bytes the password is made of (written as base64url without padding).
     package var passwordBytes: Int
 
-    package init(metadata: ManifestMeta, username: String, passwordBytes: Int = 24) {
+    package init(metadata: ManifestMeta, username: String, database: String, passwordBytes: Int = 24) {
         self.metadata = metadata
         self.username = username
+        self.database = database
         self.passwordBytes = passwordBytes
     }
 }

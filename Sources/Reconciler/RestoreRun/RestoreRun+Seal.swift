@@ -26,6 +26,14 @@ extension RestoreRunBehavior {
                     "the volume holds a database system \(identifier), the archive's is \(pinned.systemIdentifier)",
                     world))
         }
+        if result.code == "DatabaseNotFound" {
+            return .failed(
+                PlanFinding(
+                    reason: result.code,
+                    message:
+                        "spec.target.newService.database \(world.request.database): the restored data has no database "
+                        + "of that name that takes connections; correct it, or leave it out"))
+        }
         guard result.code == "OK" else {
             return .failed(
                 PlanFinding(

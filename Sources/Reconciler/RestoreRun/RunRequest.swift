@@ -72,6 +72,9 @@ package struct RunRequest: Equatable, Sendable {
 
     package var credentialsSecret: String { service.credentials?.secretName ?? "\(serviceName)-credentials" }
 
+    /// Where checks go that name no database, and whoever takes the connection from the service's Secret.
+    package var database: String { service.database ?? "postgres" }
+
     package var rotatesPasswords: Bool { service.credentials?.rotate != "Never" }
 
     /// A Service that stands for this name already and holds no data: one that Reprise made for an earlier run.

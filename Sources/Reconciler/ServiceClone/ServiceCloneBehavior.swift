@@ -135,6 +135,7 @@ package enum ServiceCloneBehavior: Behavior {
         let final = [
             "RestoreNotPerformed", "InheritedRecoveryTarget", "MajorMismatch", "Cancelled", "TargetIgnored",
             "LibraryMissing", "ParameterTooSmall", "EncryptionKeyMissing", "VerificationFailed", "PromotionPending",
+            "DatabaseNotFound",
         ]
         guard attempts <= limit, !wasRefused, !final.contains(reason), !snapshot.isOpened else {
             let way =

@@ -4,7 +4,8 @@
 # Environment
 #   REPRISE_CHECKS                          how many there are (0); the following with <i> from 1
 #   REPRISE_CHECK_<i>_NAME, _QUERY          the query is one SELECT. Its one value, as text, is held against EXPECT
-#   REPRISE_CHECK_<i>_EXPECT, _DATABASE     unset: it must yield true; unset: the database postgres
+#   REPRISE_CHECK_<i>_EXPECT, _DATABASE     unset: it must yield true; unset: the database of the service
+#   REPRISE_DATABASE                        that database (postgres). If it is named it must be there and take connections
 #   REPRISE_CHECK_SECONDS                   how long each may take (60)
 #   REPRISE_AMCHECK                         "true": pg_amcheck of all databases, as the check `amcheck`
 #
@@ -76,7 +77,7 @@ run_checks() {
     eval "expect=\${REPRISE_CHECK_${number}_EXPECT-true}"
     since=$(now_milliseconds)
     passed=false
-    checker_sql "${database:-postgres}" "$(check_input_word "$number" QUERY)" "$expect" >"$WORK/answer" || true
+    checker_sql "${database:-${REPRISE_DATABASE:-postgres}}" "$(check_input_word "$number" QUERY)" "$expect" >"$WORK/answer" || true
     if [ "$(cat "$WORK/answer")" = t ]; then passed=true; fi
     report_check "$(check_input_word "$number" NAME)" "$passed" "$since"
     number=$((number + 1))
@@ -138,6 +139,9 @@ verify() {
   step verify
   case ${REPRISE_CHECKS:=0}${REPRISE_CHECK_SECONDS:-60} in *[!0-9]*) finish ProgramFailed ;; esac
   image_facts
+  if [ -n "${REPRISE_DATABASE:-}" ] && ! grep -qxF -e "$REPRISE_DATABASE" "$WORK/all-databases"; then
+    finish DatabaseNotFound
+  fi
   : >"$WORK/checks"
   comma=
   if [ "$REPRISE_CHECKS" != 0 ]; then run_checks; fi

@@ -53,6 +53,10 @@ package struct PostgresJobs: Sendable {
             VariableManifest("REPRISE_ROTATE_PASSWORDS", value: request.rotatesPasswords ? "true" : "false"),
             VariableManifest("REPRISE_OWN_RECOVERY_SETTINGS", value: Self.ownSettings(restore)),
         ]
+        // Only what somebody asked for must be there: a cluster may have no database postgres.
+        if let database = request.service.database {
+            container.env.append(VariableManifest("REPRISE_DATABASE", value: database))
+        }
         container.env += Self.variables(checks, amcheck: request.amcheck)
         container.volumeMounts = [dataMount(readOnly: false), credentialsMount]
         return job(

@@ -69,7 +69,7 @@ package struct PostgresService: Sendable {
         SecretRecipe(
             metadata: ManifestMeta(
                 name: request.credentialsSecret, namespace: request.namespace, labels: request.labels),
-            username: profile.superuser)
+            username: profile.superuser, database: request.database)
     }
 
     // MARK: The StatefulSet

@@ -96,6 +96,14 @@ class CheckTest(harness.ProgramTest):
         other = self.checks([("select current_database()", "postgres")]) | {"REPRISE_CHECK_1_DATABASE": "postgres"}
         self.assertEqual(self.seal(REPRISE_DATABASE="we'ird \\db", **other).json["code"], "OK")
 
+    def test_the_server_has_the_parameters_that_the_data_needs(self):
+        self.restored()
+        words = self.checks([("select current_setting('max_prepared_transactions')", "7"),
+                             ("select current_setting('auth_delay.milliseconds')", "0")])
+        parameters = "max_prepared_transactions=7\nshared_preload_libraries=auto_explain, auth_delay"
+        self.assertEqual(self.seal(REPRISE_PARAMETERS=parameters, **words).json["code"], "OK")
+        self.assertEqual(self.seal(**words).json["code"], "VerificationFailed")
+
     def test_damage_is_found_and_what_the_image_lacks_is_named(self):
         clone = self.restored()
         clone.start("archive_command=")

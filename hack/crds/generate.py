@@ -3,7 +3,8 @@
 """Writes crds/reprise.dev_*.yaml and Tests/Fixtures/crds.json from hack/crds/*.yaml.
 
 Several kinds share types, and a CustomResourceDefinition can't refer to anything outside of itself: so each kind is
-written once in hack/crds, with `$use: Name` where a shared type goes, and put together here.
+written once in hack/crds, with `$use: Name` where a shared type goes, and put together here. `$show: Name` is the same
+type in a status: of the same shape, and without the rules that a user's input keeps.
 
     hack/crds/generate.py            write
     hack/crds/generate.py --check    say what would change, and fail if anything would
@@ -31,13 +32,31 @@ def load(name):
     return yaml.safe_load((TYPES / f'{name}.yaml').read_text())
 
 
+def shown(node):
+    """A schema without what refuses values: a status must always be written, also by a newer controller."""
+    if isinstance(node, list):
+        return [shown(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    rules = ['x-kubernetes-validations', 'pattern', 'enum', 'minLength', 'minimum', 'maximum']
+    open_ = {key: value for key, value in node.items() if key not in rules or isinstance(value, dict)}
+    if 'enum' in node and not isinstance(node['enum'], dict):
+        open_.setdefault('maxLength', 253)
+    if isinstance(open_.get('x-kubernetes-list-type'), str):
+        open_['x-kubernetes-list-type'] = 'atomic'
+        open_.pop('x-kubernetes-list-map-keys', None)
+    return {key: shown(value) for key, value in open_.items()}
+
+
 def expand(node, shared):
-    """Replaces every `$use`, and `$immutableExcept` by one transition rule for each property."""
+    """Replaces every `$use` and `$show`, and `$immutableExcept` by one transition rule for each property."""
     if isinstance(node, list):
         return [expand(item, shared) for item in node]
     if not isinstance(node, dict):
         return node
     node = dict(node)
+    if '$show' in node:
+        node = {**shown(expand(shared[node.pop('$show')], shared)), **node}
     if '$use' in node:
         base = shared[node.pop('$use')]
         if 'properties' in base and 'properties' in node:

@@ -11,6 +11,7 @@
 #   REPRISE_ROTATE_PASSWORDS          "false" keeps the source's passwords (true)
 #   REPRISE_CREDENTIALS               directory with the file `password` (/reprise/credentials)
 #   REPRISE_OWN_RECOVERY_SETTINGS     recovery_target* names that this restore wrote itself, separated by blanks
+#   REPRISE_PARAMETERS                settings of the server's command line without which the data may not be usable, one a line
 #   REPRISE_CONFIG_FILE               the image's config_file, if it is not the one in PGDATA
 #   REPRISE_VOLUME                    the mount point (/var/lib/postgresql). What is set aside: .reprise/<run> in it
 #   REPRISE_DATABASE, REPRISE_CHECK..., REPRISE_AMCHECK

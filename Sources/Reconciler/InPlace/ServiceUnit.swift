@@ -69,7 +69,8 @@ package struct ServiceUnit: Equatable, Sendable {
         }
     }
 
-    private static func container(
+    /// The server's container: as the ManagedService says, or the profile, or the only one.
+    static func container(
         _ service: ManagedService, _ profile: ImageProfile, _ all: [ServiceWorkload.Container]
     ) -> ServiceWorkload.Container? {
         if let name = service.spec?.container { return all.first { $0.name == name } }
@@ -77,7 +78,7 @@ package struct ServiceUnit: Equatable, Sendable {
     }
 
     /// The claim template with the data, and where it is mounted.
-    private static func data(
+    static func data(
         _ service: ManagedService, _ profile: ImageProfile, _ workload: ServiceWorkload,
         _ container: ServiceWorkload.Container
     ) -> Result<(volume: String, mount: CopiedMount), ServiceRefusal> {

@@ -34,7 +34,8 @@ package enum RestorePlanBehavior: Behavior {
         let read = RunRequest.read(run)
         snapshot.run.request = read.request
         snapshot.run.findings = read.findings
-        guard let request = read.request else { return snapshot }
+        RestoreRunBehavior.observeTemplate(&snapshot.run, through: &reader)
+        guard let request = snapshot.run.request else { return snapshot }
         let space = request.namespace
         RestoreRunBehavior.observeRepositories(request, &snapshot.run, &reader)
         RestoreRunBehavior.observeArchiveServices(request, &snapshot.run, &reader)
@@ -54,6 +55,8 @@ package enum RestorePlanBehavior: Behavior {
             view = lookInPlace(snapshot, inPlace, request, at: now)
         } else if let request = snapshot.run.request {
             view = look(snapshot, request, at: now)
+        } else if let why = RestoreRunBehavior.lookAtTemplate(snapshot.run) {
+            view = why
         } else {
             return made(MadePlan(status: PlanStatus()), snapshot.run.findings, nil, snapshot, now)
         }

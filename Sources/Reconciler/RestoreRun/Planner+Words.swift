@@ -30,6 +30,18 @@ extension Planner {
         ]
     }
 
+    /// What the version is copied from was edited while the run looked at the archive of another version.
+    static func staleErrors(_ input: PlanInput) -> [PlanFinding] {
+        guard let listing = input.sourceScan.listing, listing.major != input.request.major else { return [] }
+        return [
+            PlanFinding(
+                reason: "MajorMismatch",
+                message:
+                    "spec.target.newService.major \(input.request.major): major version \(listing.major) of the archive "
+                    + "\(input.sourceURI) was looked at, before the version was changed; start another run")
+        ]
+    }
+
     /// No base backup where it should be: said with what is there instead.
     static func nothingThere(_ asked: SourceQuestion) -> PlanFinding {
         let uri = asked.uri
@@ -113,7 +125,8 @@ extension Planner {
         switch step.name {
         case .claim: return "create PersistentVolumeClaim \(names.claim) (\(input.request.storageSize), empty)"
         case .provision:
-            return "create StatefulSet \(names.statefulSet) with \(input.request.image), in quarantine"
+            let copied = input.request.copied.map { ", as a copy of StatefulSet \($0.workload)" } ?? ""
+            return "create StatefulSet \(names.statefulSet) with \(input.request.image)\(copied), in quarantine"
         case .restore:
             let place = "\(input.sourceURI)/\(input.request.major)"
             let target = words(input.request.recovery, isInclusive: input.request.isInclusive)

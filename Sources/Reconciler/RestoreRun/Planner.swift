@@ -100,7 +100,7 @@ package enum Planner {
         status.reversible = true
         status.undo = "the new StatefulSet and its claim are removed"
         status.recoveryTarget = words(input.request.recovery, isInclusive: input.request.isInclusive)
-        let errors = archiveErrors(input)
+        let errors = archiveErrors(input) + staleErrors(input)
         guard errors.isEmpty else { return refused(status, scanErrors(input.asked) + errors) }
         let (choice, pinned): (RecoveryChoice, PinnedBackup)
         switch choose(input.asked) {
@@ -121,6 +121,7 @@ package enum Planner {
         status.estimatedSeconds = estimate(pinned)
         let warnings =
             choice.warnings.map { PlanFinding(reason: $0.reason, message: $0.message) } + why + sizeWarnings
+            + [input.request.copied?.warning].compactMap { $0 }
             + RestoreRunBehavior.approvalWarning(input.approvalAskedBy)
         status.warnings = warnings.isEmpty ? nil : warnings
         status.hash = hash(input, pinned, status)
@@ -237,6 +238,8 @@ package enum Planner {
         /// Absent where there are none, as in a preview.
         var verification: [VerificationCheck]?
         var amcheck: Bool?
+        /// Of the server's command line, where another service is copied.
+        var parameters: [String]?
     }
 
     private static func hash(_ input: PlanInput, _ pinned: PinnedBackup, _ status: PlanStatus) -> String {
@@ -248,7 +251,7 @@ package enum Planner {
             steps: (status.steps ?? []).map(\.name), image: request.image,
             archivePath: input.archive.flatMap { access in request.archive.map { access.uri($0.path) } } ?? "",
             overrides: request.service, verification: input.checks.isEmpty ? nil : input.checks,
-            amcheck: request.amcheck ? true : nil)
+            amcheck: request.amcheck ? true : nil, parameters: request.copied?.parameters)
         return "v1:" + digest(of: commitments)
     }
 

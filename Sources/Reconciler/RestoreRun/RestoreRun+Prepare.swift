@@ -25,6 +25,8 @@ extension RestoreRunBehavior {
             // Before anything follows from it: whoever edits or removes the ServiceBackup later changes nothing here.
             if request.sourceBackupName != nil { draft.record.discovered = discovered(snapshot) }
             view = lookAtWorld(snapshot, request, at: draft.now)
+        } else if let why = lookAtTemplate(snapshot) {
+            view = why
         } else {
             return refuse(snapshot, draft, snapshot.findings)
         }
@@ -128,6 +130,7 @@ extension RestoreRunBehavior {
         draft.status.plan = plan.status
         if let errors = plan.status.errors, !errors.isEmpty { return refuse(snapshot, draft, errors) }
         draft.record.pinnedBackup = plan.pinned
+        draft.record.copied = world.request.copied
         draft.record.recoveryTimeline = plan.timeline
         draft.record.targetTimeline = plan.targetTimeline
         draft.record.checks = world.checks.isEmpty ? nil : world.checks

@@ -139,6 +139,9 @@ extension RestoreRunBehavior {
         entry.retryOf = spec?.retryOf?.name
         entry.rollbackOf = spec?.rollbackOf?.name
         entry.resumeToken = status.restore
+        if let copied = status.restore?.copied, let masked = withoutValues(copied.service) {
+            entry.resumeToken?.copied?.service = masked
+        }
         entry.attempt = status.attempt ?? 1
         entry.requestedBy = status.requestedBy?.name
         entry.approvedBy = status.approvedBy

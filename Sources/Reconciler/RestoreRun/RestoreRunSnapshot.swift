@@ -14,6 +14,8 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     /// The spec, read and checked; `nil` when it asks for what can't be done.
     package var request: RunRequest?
     package var findings: [PlanFinding]
+    /// What the new service is to copy; read only to plan.
+    package var template: TemplateView?
     /// The digest of what was asked for.
     var specDigest: String { knownDigest ?? RestoreRunBehavior.specDigest(run) }
     private var knownDigest: String?
@@ -127,6 +129,7 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
         var name: String
         var uid: String?
         var spec: RestoreRunSpec?
+        var copied: CopiedService?
     }
 
     /// What follows from the spec alone: nearly all passes are about something else.
@@ -141,7 +144,8 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
         let run = run
         let metadata = run.metadata
         let asked = Asked(
-            namespace: metadata.namespace, name: metadata.name, uid: metadata.uid, spec: run.spec)
+            namespace: metadata.namespace, name: metadata.name, uid: metadata.uid, spec: run.spec,
+            copied: record.copied)
         let understood = reader.remembered("request", of: asked) { _ in
             let read = RunRequest.read(run)
             return Understood(
@@ -196,6 +200,7 @@ extension RestoreRunBehavior {
             if let names = snapshot.madeNames { observeWhatIsToBeRemoved(names, &snapshot, &reader) }
             return snapshot
         }
+        observeTemplate(&snapshot, through: &reader)
         guard let request = snapshot.request else { return snapshot }
         observeRepositories(request, &snapshot, &reader)
         if snapshot.state == .running {

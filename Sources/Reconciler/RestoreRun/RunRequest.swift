@@ -35,6 +35,8 @@ package struct RunRequest: Equatable, Sendable {
     package var amcheck = false
     /// That ServiceClone.
     package var clone: String?
+    /// What `service` was made of, where it copies another one.
+    package var copied: CopiedService?
 
     /// An archive to read from.
     package struct Source: Equatable, Sendable {
@@ -136,16 +138,22 @@ extension RunRequest {
     }
 
     /// Reads a spec that passed validation.
-    /// - Returns: findings instead when the spec asks for what this version does not do.
-    package static func read(_ run: RestoreRun) -> (request: RunRequest?, findings: [PlanFinding]) {
+    /// - Parameter copied: What the service is to be that copies another one; what the run remembers of that goes first.
+    /// - Returns: findings instead when the spec asks for what this version does not do; neither when it is not known yet
+    ///   what is to be copied.
+    package static func read(
+        _ run: RestoreRun, copied: CopiedService? = nil
+    ) -> (request: RunRequest?, findings: [PlanFinding]) {
         var findings = validate(run.spec).map { PlanFinding(reason: $0.reason, message: $0.message) }
-        guard let spec = run.spec, let service = spec.target?.newService else {
+        let copied = run.status?.restore?.copied ?? copied
+        guard let spec = run.spec, let service = copied?.service ?? spec.target?.newService else {
             if findings.isEmpty {
                 findings.append(unsupported("spec.target", "only spec.target.newService can be restored to"))
             }
             return (nil, findings)
         }
         findings += limits(spec, service)
+        if findings.isEmpty, service.templateRef != nil, copied == nil { return (nil, []) }
         guard findings.isEmpty, let name = service.name, let image = service.image, let major = service.major,
             let size = service.storage?.size, let profile = ImageProfile.named(service.imageProfile)
         else { return (nil, findings.isEmpty ? [incomplete(service)] : findings) }
@@ -153,6 +161,7 @@ extension RunRequest {
             namespace: run.metadata.namespace ?? "", runName: run.metadata.name, runUID: run.metadata.uid ?? "",
             service: service, serviceName: name, image: image, major: major, storageSize: size, profile: profile,
             recovery: RecoveryRequest(.latest))
+        request.copied = copied
         let source = spec.source
         request.sourceServiceName = source?.service?.name
         request.sourceBackupName = source?.backup?.name
@@ -197,13 +206,6 @@ extension RunRequest {
         ]
         for (isSet, field) in fields where isSet {
             findings.append(unsupported(field, "not available in this version; leave it out"))
-        }
-        if service.templateRef != nil {
-            findings.append(
-                unsupported(
-                    "spec.target.newService.templateRef",
-                    "not available in this version; give image, major "
-                        + "and storage"))
         }
         if let profile = service.imageProfile, ImageProfile.named(profile) == nil {
             let known = ImageProfile.all.map(\.name).joined(separator: ", ")

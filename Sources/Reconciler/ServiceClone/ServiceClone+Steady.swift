@@ -102,7 +102,7 @@ extension ServiceCloneBehavior {
         spec.source = snapshot.clone.spec?.source
         spec.target = .init(newService: service)
         run.spec = spec
-        guard let request = RunRequest.read(run).request else { return nil }
+        guard let request = RunRequest.read(run, copied: snapshot.clone.status?.copied).request else { return nil }
         let archive = snapshot.archiveRepository.value.flatMap(RepositoryAccess.init)
         // The spec may have been edited since: what was not allowed then is not allowed now.
         if let archive, !archive.allows(request.image) { return nil }

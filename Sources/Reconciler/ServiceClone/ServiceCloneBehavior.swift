@@ -98,6 +98,7 @@ package enum ServiceCloneBehavior: Behavior {
             return Decision(status: draft.status)
         case .completed:
             draft.status.completedRunUID = run.metadata.uid
+            draft.status.copied = run.status?.restore?.copied
             draft.progressing("Restored", message)
             return Decision(status: draft.status)
         case .failed, .cancelled, .interrupted:

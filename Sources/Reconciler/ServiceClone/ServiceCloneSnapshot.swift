@@ -84,6 +84,11 @@ extension ServiceCloneBehavior {
             service = restored
             snapshot.service = restored
         }
+        // The template may have become another one, and the run may be gone.
+        if uid == clone.status?.completedRunUID, let copied = clone.status?.copied {
+            service = copied.service
+            snapshot.service = copied.service
+        }
         let names = ServiceNames(service: service.name ?? "", runUID: uid)
         snapshot.statefulSet = reader.object(StatefulSet.self, space, names.statefulSet)
         if case .absent = snapshot.statefulSet {

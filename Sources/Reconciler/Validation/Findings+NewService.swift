@@ -162,7 +162,7 @@ extension Findings {
 }
 
 /// Variables that decide where a service reads and writes its backups, or who may log in.
-private func isReservedVariable(_ name: String) -> Bool {
+func isReservedVariable(_ name: String) -> Bool {
     let prefixes = ["WALG_", "WALE_", "AWS_", "PG", "POSTGRES_PASSWORD", "REPRISE_"]
     return name == "BACKUP_SCHEDULE" || prefixes.contains { name.hasPrefix($0) }
 }

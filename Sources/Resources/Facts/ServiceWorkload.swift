@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A user's `apps/v1` StatefulSet, as far as replacing its data reads it: a Job is built from its pod template, so what a
-/// decision does not look at is handed on as it came. The StatefulSets that the controller makes are read as `StatefulSet`,
+/// A user's `apps/v1` StatefulSet, as far as replacing its data or copying it reads it: a Job is built from its pod
+/// template, so what a decision does not look at is handed on as it came. The StatefulSets that the controller makes are read as `StatefulSet`,
 /// which decodes less.
 package struct ServiceWorkload: Resource {
     package static let resourceKind = StatefulSet.resourceKind
@@ -32,8 +32,12 @@ package struct ServiceWorkload: Resource {
 
     package struct ClaimTemplate: Decodable, Equatable, Sendable {
         package var metadata: Meta
+        package var spec: ClaimFacts?
 
-        package init(name: String) { metadata = Meta(name: name) }
+        package init(name: String, spec: ClaimFacts? = nil) {
+            metadata = Meta(name: name)
+            self.spec = spec
+        }
 
         package struct Meta: Decodable, Equatable, Sendable {
             package var name: String
@@ -54,14 +58,16 @@ package struct ServiceWorkload: Resource {
         }
     }
 
-    /// What a Job's pod takes over from the service's.
+    /// What a Job's pod, or a new service, takes over from the service's.
     package struct PodFacts: Decodable, Equatable, Sendable {
+        package var initContainers: [Container]?
         package var containers: [Container]?
         package var volumes: [CopiedVolume]?
         package var imagePullSecrets: [LocalReference]?
         package var nodeSelector: [String: String]?
         package var tolerations: [Toleration]?
         package var affinity: Passthrough?
+        package var topologySpreadConstraints: [Passthrough]?
         package var securityContext: Passthrough?
         package var runtimeClassName: String?
         package var priorityClassName: String?
@@ -73,6 +79,8 @@ package struct ServiceWorkload: Resource {
         package var name: String
         package var image: String?
         package var imagePullPolicy: String?
+        package var command: [String]?
+        package var args: [String]?
         package var env: [CopiedVariable]?
         package var envFrom: [Passthrough]?
         package var resources: ResourceRequirements?

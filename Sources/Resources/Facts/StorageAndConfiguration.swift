@@ -6,11 +6,13 @@ package struct PersistentVolumeClaim: Resource {
         group: "", version: "v1", plural: "persistentvolumeclaims", kind: "PersistentVolumeClaim")
 
     package var metadata: ObjectMeta
+    package var spec: ClaimFacts?
     package var status: Status?
 
-    package init(metadata: ObjectMeta, status: Status? = nil) {
+    package init(metadata: ObjectMeta, status: Status? = nil, spec: ClaimFacts? = nil) {
         self.metadata = metadata
         self.status = status
+        self.spec = spec
     }
 
     package struct Status: Decodable, Equatable, Sendable {
@@ -23,6 +25,20 @@ package struct PersistentVolumeClaim: Resource {
             self.capacity = capacity
         }
     }
+}
+
+/// What a claim asks for, by itself or in a StatefulSet's template.
+package struct ClaimFacts: Decodable, Equatable, Sendable {
+    package var storageClassName: String?
+    package var resources: ResourceRequirements?
+
+    package init(size: String?, className: String? = nil) {
+        storageClassName = className
+        resources = size.map { ResourceRequirements(requests: ["storage": $0]) }
+    }
+
+    /// A quantity.
+    package var size: String? { resources?.requests?["storage"] }
 }
 
 /// `v1` Service; only its existence and its marks matter.

@@ -182,6 +182,8 @@ package struct RestoreRecord: Codable, Equatable, Sendable {
     package var mayWriteSince: Timestamp?
     /// The claim that this attempt made. Deleting or re-using data goes by this UID and never by name.
     package var claimUID: String?
+    /// The new service, where it copies another one.
+    package var copied: CopiedService?
     /// The StatefulSet that this attempt made.
     package var targetUID: String?
     package var pinnedBackup: PinnedBackup?

@@ -42,6 +42,8 @@ package struct ServiceCloneStatus: Codable, Equatable, Sendable {
     package var run: RunReference?
     /// Set once a run has completed: this clone never restores again for the same request.
     package var completedRunUID: String?
+    /// The service as that run made it, where it copies another one.
+    package var copied: CopiedService?
     /// The `spec.requestID` that `run` and `completedRunUID` belong to.
     package var requestID: String?
     package var attempts: Int?

@@ -128,6 +128,8 @@ package struct NewService: Codable, Equatable, Sendable {
         package var runAsUser: Int64?
         package var runAsGroup: Int64?
         package var fsGroup: Int64?
+
+        package init() {}
     }
 
     package struct Variable: Codable, Equatable, Sendable {

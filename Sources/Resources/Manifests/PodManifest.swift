@@ -134,24 +134,6 @@ package struct ContainerManifest: Encodable, Equatable, Sendable {
     }
 }
 
-/// The kubelet reads `$(NAME)` in commands, arguments and values as a variable, and `$$` as one dollar.
-package enum Expansion {
-    /// Text that comes out of that as it is here.
-    package static func escaped(_ text: String) -> String {
-        // By bytes, as the kubelet reads it: this is asked of every value and program in every pass.
-        let isSpecial = zip(text.utf8, text.utf8.dropFirst()).contains { $0 == 0x24 && ($1 == 0x24 || $1 == 0x28) }
-        guard isSpecial else { return text }
-        let bytes = text.utf8.reduce(into: [UInt8]()) { bytes, byte in
-            bytes.append(byte)
-            if byte == 0x24 { bytes.append(byte) }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
-    /// A shell program as a container's command.
-    package static func shell(_ program: String) -> [String] { ["/bin/sh", "-c", escaped(program), "reprise"] }
-}
-
 /// One environment variable: a literal, or one key of a Secret.
 package struct VariableManifest: Encodable, Equatable, Sendable {
     package var name: String
@@ -387,6 +369,8 @@ package struct Toleration: Codable, Equatable, Sendable {
     package var value: String?
     package var effect: String?
     package var tolerationSeconds: Int64?
+
+    package init() {}
 }
 
 package struct LabelSelector: Encodable, Equatable, Sendable {

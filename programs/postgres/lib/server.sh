@@ -98,11 +98,17 @@ while_starting() { :; }
 start_server() { # RECOVERS=true: with the recovery settings of the data
   step start
   private_access
+  set --
+  while IFS= read -r setting; do
+    if [ -n "$setting" ]; then set -- "$@" -c "$setting"; fi
+  done <<SETTINGS
+${REPRISE_PARAMETERS:-}
+SETTINGS
   # The quarantine: nobody can connect, nothing is archived, nothing consumes or runs what came with the data. The log
   # comes here, in English, without statements. A synchronous standby of the source would block every commit.
   # An empty archive_command keeps segments for later, as /bin/false does, which would be tried three times at stop.
   # shellcheck disable=SC2046
-  set -- -D "$DATA" $(config_file) -c "data_directory=$DATA" -c listen_addresses= \
+  set -- "$@" -D "$DATA" $(config_file) -c "data_directory=$DATA" -c listen_addresses= \
     -c "unix_socket_directories=$SOCKET" -c port=5432 \
     -c unix_socket_permissions=0700 -c unix_socket_group= -c "hba_file=$SOCKET/hba" -c "ident_file=$SOCKET/ident" \
     -c ssl=off -c hot_standby=off -c archive_mode=on -c archive_command= \

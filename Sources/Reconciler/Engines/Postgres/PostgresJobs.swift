@@ -53,6 +53,12 @@ package struct PostgresJobs: Sendable {
             VariableManifest("REPRISE_ROTATE_PASSWORDS", value: request.rotatesPasswords ? "true" : "false"),
             VariableManifest("REPRISE_OWN_RECOVERY_SETTINGS", value: Self.ownSettings(restore)),
         ]
+        let needed = (request.copied?.parameters ?? []).filter { setting in
+            Self.neededByData.contains { setting.hasPrefix("\($0)=") }
+        }
+        if !needed.isEmpty {
+            container.env.append(VariableManifest("REPRISE_PARAMETERS", value: needed.joined(separator: "\n")))
+        }
         // Only what somebody asked for must be there: a cluster may have no database postgres.
         if let database = request.service.database {
             container.env.append(VariableManifest("REPRISE_DATABASE", value: database))
@@ -63,6 +69,9 @@ package struct PostgresJobs: Sendable {
             .seal, ordinal, serviceSpec(container, volumes: [dataVolume(readOnly: false), credentialsVolume]),
             deadline: deadline + 120)
     }
+
+    /// Settings without which a server may refuse data that was written with them.
+    private static let neededByData = ["shared_preload_libraries", "max_prepared_transactions"]
 
     /// What the data must pass, as the library `checks` of the programs reads it.
     static func variables(_ checks: [VerificationCheck], amcheck: Bool) -> [VariableManifest] {

@@ -54,7 +54,8 @@ extension PostgresService {
     /// Until sealed, restored roles have the source's passwords, restored subscriptions would consume the source's
     /// slots, and restored jobs would run: so nothing listens, nothing is archived, and no background worker starts.
     /// With `hot_standby=off` the server rejects connections until recovery has ended: ready means promoted.
-    package static func quarantineArguments(major: Int) -> [String] {
+    /// - Parameter parameters: What the opened server is to be started with too; of two values of one setting the last counts.
+    package static func quarantineArguments(major: Int, parameters: [String] = []) -> [String] {
         var settings = [
             "listen_addresses=", "hot_standby=off", "logging_collector=off", "archive_command=/bin/false",
             "max_logical_replication_workers=0", "cron.launch_active_jobs=off",
@@ -63,8 +64,18 @@ extension PostgresService {
         ]
         // A restored library would be used instead of the command.
         if major >= 15 { settings.append("archive_library=") }
-        return ["postgres"] + settings.flatMap { ["-c", $0] }
+        return arguments(parameters) + settings.flatMap { ["-c", $0] }
     }
+
+    /// The command line of a server with these settings.
+    private static func arguments(_ parameters: [String]) -> [String] {
+        ["postgres"] + parameters.flatMap { ["-c", Expansion.escaped($0)] }
+    }
+
+    /// Of the opened server; `nil` leaves it to the image.
+    var openArguments: [String]? { parameters.isEmpty ? nil : Self.arguments(parameters) }
+
+    var parameters: [String] { request.copied?.parameters ?? [] }
 
     /// Whether a StatefulSet still has anything of the quarantine: the clone variables, the arguments, or the init container.
     package static func isQuarantined(_ statefulSet: StatefulSet, _ profile: ImageProfile) -> Bool {

@@ -77,7 +77,7 @@ package struct PostgresService: Sendable {
     /// The StatefulSet as it restores itself: nobody can reach it, and it can reach nobody but the source's repository.
     package var quarantined: StatefulSetManifest {
         var container = serverContainer
-        container.args = Self.quarantineArguments(major: request.major)
+        container.args = Self.quarantineArguments(major: request.major, parameters: parameters)
         container.env = quarantineEnvironment
         // Nothing may kill a long restore: the startup probe holds the others back and practically never gives up.
         // `pg_isready` answers 1 while the server recovers, so "started" means that the fetch is over.
@@ -93,6 +93,7 @@ package struct PostgresService: Sendable {
     /// The StatefulSet as the opened service has it; used when it must be made again around its data.
     package var opened: StatefulSetManifest {
         var container = serverContainer
+        container.args = openArguments
         container.env = openEnvironment
         container.readinessProbe = readinessProbe
         container.livenessProbe = livenessProbe
@@ -106,7 +107,7 @@ package struct PostgresService: Sendable {
         let restoring = [profile.cloneFrom, profile.cloneTargetTime]
         let others = quarantineEnvironment.map(\.name).filter { !restoring.contains($0) }
         return TemplateChange(
-            container: profile.container, replicas: 1, args: nil, env: openEnvironment,
+            container: profile.container, replicas: 1, args: openArguments, env: openEnvironment,
             removeEnv: (others + restoring).filter { !kept.contains($0) },
             readinessProbe: readinessProbe, livenessProbe: livenessProbe, removeStartupProbe: true,
             removeInitContainers: restoreContainer != nil)

@@ -98,7 +98,7 @@ package final class Invariants {
         let steps = old?.items("restore", "completedSteps") ?? []
         let later = new?.items("restore", "completedSteps") ?? []
         if !later.starts(with: steps) { broken("\(change.key): a step that was done is not done any more") }
-        for pin in ["claimUID", "targetUID", "pinnedBackup", "sourceURI", "archiveURI"] {
+        for pin in ["claimUID", "targetUID", "pinnedBackup", "sourceURI", "archiveURI", "copied"] {
             if let value = old?[path: ["restore", pin]], new?[path: ["restore", pin]] != value {
                 broken("\(change.key): \(pin) changed")
             }
@@ -182,7 +182,8 @@ package final class Invariants {
         }
         let image = change.object.items("spec", "template", "spec", "containers").first?.text("image")
         if key.kind == .statefulSets {
-            if let wanted = run.text("spec", "target", "newService", "image"), wanted != image {
+            let copied = run.text("status", "restore", "copied", "service", "image")
+            if let wanted = copied ?? run.text("spec", "target", "newService", "image"), wanted != image {
                 broken("\(key) runs \(image ?? "nothing"), and \(wanted) was planned")
             }
             let hash = record.planHash

@@ -6,7 +6,7 @@ import Resources
 /// Stories of clones that try again, that are asked again, and that ask for what can't be had; and of what never comes.
 extension Scenario {
     static let clones: [Scenario] = [
-        triesAgain, askedAgain, notAvailable, withoutRepository, withItsData, keptByAnother,
+        triesAgain, askedAgain, notAvailable, withoutRepository, withItsData, keptByAnother, copied,
     ]
     static let late: [Scenario] = [noNode, noImage]
 
@@ -136,6 +136,22 @@ extension Scenario {
         }
     } isWrong: { stage in
         stage.rows("orders-a") == everything ? nil : "orders-a has \(stage.rows("orders-a") ?? ["no data"])"
+    }
+
+    /// A clone is made like a user's service, which is another one as soon as it was planned.
+    static let copied = Scenario("made-like-another", isSmooth: false) { stage in
+        stage.userService()
+        stage.clone("orders-a") {
+            for field in ["image", "major", "storage"] { $0.set(["spec", "service", field], nil) }
+            $0.set(["spec", "service", "templateRef"], ["name": .string(UserService.name)])
+        }
+        stage.when("orders-a", is: "Claim") {
+            $0.edit(.managedServices, UserService.name) { $0.set(["spec", "imageProfile"], "another") }
+        }
+    } isWrong: { stage in
+        let claim = stage.world.api[ModelKey(.claims, Story.space, "data-orders-a-0")]
+        if claim?.text("spec", "resources", "requests", "storage") != "20Gi" { return "its size was not copied" }
+        return expect(stage, "orders-a", everything, ["Completed"]) ?? serves(stage, all4)
     }
 
     // MARK: What never comes

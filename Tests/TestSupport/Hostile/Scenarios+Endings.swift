@@ -11,8 +11,6 @@ extension Scenario {
         toAPoint, approvalExpires, approvalExpiresLate, interrupted, claimLeaves, neverBack,
     ]
 
-    private static let all4 = UserService.archived + [UserService.tail]
-
     // MARK: Clones to a point
 
     /// Three clones of an archive that nobody has declared: to just before a transaction, to the LSN of the same commit, and

@@ -29,7 +29,7 @@ extension Scenario {
         return found == reason ? nil : "\(run) ended as \(found), and not as \(reason)"
     }
 
-    private static let all4 = UserService.archived + [UserService.tail]
+    static let all4 = UserService.archived + [UserService.tail]
 
     /// To the newest state, with what only the volume has.
     static let latest = Scenario("in-place", weight: 2) {

@@ -74,6 +74,15 @@ def run(name, source="prod-readonly", source_path="orders", target=None, place=N
     return ours("RestoreRun", name, spec)
 
 
+def like(template, of):
+    """The same with a service that is made like another one."""
+    service_ = of["spec"].get("service") or of["spec"]["target"]["newService"]
+    for name in ("image", "major", "storage"):
+        del service_[name]
+    service_["templateRef"] = {"name": template}
+    return of
+
+
 def plan(of):
     """A preview of what that run would do."""
     return ours("RestorePlan", of["metadata"]["name"], of["spec"])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A base backup that retention deletes under those who restore it; and another service's data in a service's place."""
+"""A base backup that retention deletes under those who restore it; another service's data in a service's place; and a new
+service that is made like another one."""
 import functools
 import re
 import time
@@ -7,15 +8,27 @@ import unittest
 
 import manifests as make
 import test_5_in_place
-from cluster import OURS, Store, wait
+from cluster import OURS, Store, sql, wait
 from manifests import SPACE
-from world import condition, world
+from world import CHECKSUM, condition, world
 
+LIKE, WITHOUT = "orders-like-accounts", "orders-without-database"
 EXPIRING, PLACE = "orders-expiring", "prod/deep/expiring/"
 
 
 def setUpModule():
     expiring()
+    like()
+
+
+@functools.cache
+def like():
+    """The source's data in services like the accounts', which have a command line and variables; and a preview."""
+    it, template = world(), test_5_in_place.service()
+    it.api.create(make.like(test_5_in_place.NAME, make.clone(LIKE, database="shop")))
+    it.api.create(make.like(test_5_in_place.NAME, make.run(WITHOUT, database="nowhere", archive={"mode": "Disabled"})))
+    it.api.create(make.plan(make.like(test_5_in_place.NAME, make.run(LIKE + "-plan", database="shop"))))
+    return template
 
 
 @functools.cache
@@ -126,6 +139,48 @@ class OtherService(unittest.TestCase):
         self.assertEqual(run["status"]["state"], "Completed", run["status"])
         self.assertEqual(service.rows(), wanted)
         self.assertIsNone(service.lock())
+
+
+class LikeAnother(unittest.TestCase):
+    """What a manifest does not say is copied from the service that `templateRef` names."""
+
+    def setUp(self):
+        self.it, self.template = world(), like()
+
+    def test_1_it_has_the_image_the_volume_and_the_parameters_and_is_itself(self):
+        found = self.it.clone_settled(LIKE)
+        self.assertEqual(condition(found, "Ready")["status"], "True", found["status"])
+        pod = self.it.api.get(f"/apis/apps/v1/namespaces/{SPACE}/statefulsets/{LIKE}")["spec"]["template"]
+        container, other = pod["spec"]["containers"][0], self.template.workload()["spec"]["template"]["spec"]["containers"][0]
+        self.assertEqual(container["image"], other["image"])
+        self.assertEqual(container["args"], ["postgres", "-c", "wal_level=logical"])
+        claim = self.it.api.get(f"/api/v1/namespaces/{SPACE}/persistentvolumeclaims/data-{LIKE}-0")
+        self.assertEqual(claim["spec"]["resources"]["requests"]["storage"], "1Gi")
+        variables = {one["name"]: one.get("value") for one in container["env"]}
+        self.assertEqual((variables["POSTGRES_DB"], variables["ARCHIVE_TIMEOUT"]), ("shop", "0"))
+        self.assertEqual(variables["WALG_S3_PREFIX"], f"s3://backups/staging/{LIKE}")
+        self.assertNotIn("app", pod["metadata"]["labels"])
+        self.assertNotIn("envFrom", container)
+        address, secret = self.it.ready_address(SPACE, f"{LIKE}-0"), f"{LIKE}-credentials"
+        password = self.it.secret(secret, "password")
+        self.assertEqual(self.it.secret(secret, "database"), "shop")
+        self.assertEqual(sql(address, password, CHECKSUM), self.it.rows)
+        self.assertEqual(sql(address, password, "show wal_level"), "logical")
+
+    def test_2_what_was_not_copied_is_said_and_a_preview_says_the_same(self):
+        done = self.it.runs_of(LIKE)[0]["status"]["plan"]
+        said = {one["reason"]: one["message"] for one in done["warnings"]}
+        self.assertIn("envFrom", said["NotCopied"])
+        plan = wait("the preview", lambda: (lambda o: o if condition(o, "Ready")["status"] == "True" else None)(
+            self.it.get("restoreplans", LIKE + "-plan")), 60)
+        self.assertEqual([one for one in plan["status"]["warnings"] if one["reason"] == "NotCopied"],
+                         [one for one in done["warnings"] if one["reason"] == "NotCopied"])
+
+    def test_3_data_without_the_database_of_the_service_is_not_served(self):
+        run = self.it.ended(WITHOUT)
+        self.assertEqual((run["status"]["state"], condition(run, "Finished")["reason"]), ("Failed", "DatabaseNotFound"), run["status"])
+        self.assertIn("newService.database nowhere", condition(run, "Finished")["message"])
+        self.assertEqual(self.it.remains(WITHOUT), set())
 
 
 if __name__ == "__main__":

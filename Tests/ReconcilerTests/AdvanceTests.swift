@@ -317,14 +317,18 @@ struct AdvanceTests {
         #expect(!decision.effects.contains { if case .delete = $0 { true } else { false } })
     }
 
-    @Test("a service whose opening was sent already is kept, whatever happens then")
-    func halfOpen() {
+    @Test(
+        "a service whose opening was sent already is kept, whatever happens then, and whatever somebody puts back into it",
+        arguments: [false, true])
+    func halfOpen(edited: Bool) {
         var (run, reader) = Self.started()
         run.spec?.cancel = true
         run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce", "Seal"]
         run.status?.restore?.targetUID = "set-1"
         reader.add(Self.claim())
-        reader.add(Self.statefulSet(replicas: 1, quarantined: false))
+        var set = Self.statefulSet(replicas: 1, quarantined: false)
+        if edited { set.spec?.template?.spec?.containers?[0].env = [.init(name: "WALG_CLONE_FROM", value: "s3://x")] }
+        reader.add(set)
         let cancelled = pass(run, &reader)
         #expect(cancelled.status?.state?.known == .cancelled)
         #expect(cancelled.status?.message?.contains("kept") == true)

@@ -146,7 +146,7 @@ package enum RestoreRunBehavior: Behavior {
         guard snapshot.isDone(.seal), let statefulSet = snapshot.statefulSet.value,
             statefulSet.metadata.uid == snapshot.record.targetUID
         else { return false }
-        return !PostgresService.isQuarantined(statefulSet, snapshot.request?.profile ?? .walgClone)
+        return !PostgresService.isUnreachable(statefulSet, snapshot.request?.profile ?? .walgClone)
     }
 
     /// Somebody has taken the StatefulSet of a sealed service away before the opening was seen: a leader that died may

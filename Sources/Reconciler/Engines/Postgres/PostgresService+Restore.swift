@@ -87,6 +87,13 @@ extension PostgresService {
             || (pod?.initContainers ?? []).contains { $0.name == initContainer }
     }
 
+    /// Whether nobody can connect to the server of a StatefulSet. What else the quarantine has somebody may have put back into
+    /// an open one; this is what keeps clients out.
+    package static func isUnreachable(_ statefulSet: StatefulSet, _ profile: ImageProfile) -> Bool {
+        let container = statefulSet.spec?.template?.spec?.containers?.first { $0.name == profile.container }
+        return (container?.args ?? []).contains("listen_addresses=")
+    }
+
     /// The variables of the server's container before the service is opened.
     var quarantineEnvironment: [VariableManifest] {
         // The image wants a prefix and a schedule of its own before it restores at all. Nothing is archived before the

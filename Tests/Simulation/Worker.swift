@@ -105,38 +105,28 @@ struct Worker {
                 + "\(counts.first ?? 0), half of them \(counts.isEmpty ? 0 : counts[counts.count / 2]) times or more")
     }
 
-    /// Plays more schedules for the cells that were tried too seldom, those first that come about by chance. Each worker
-    /// takes its share of the cells.
+    /// Plays more schedules for the cells that were tried too seldom. Each worker takes its share of what each is lacking.
     /// - Parameter others: What the other workers have tried.
     /// - Returns: How many failed.
     private func topUp(_ coverage: inout Coverage, beside others: Coverage, to times: Int) throws -> Int {
         let (number, of) = options.worker ?? (0, 1)
         var all = others
         all.add(coverage)
-        let byChance = campaign.cellsByChance
-        let short = all.missing(atLeast: times).map(\.cell)
-        let sorted = short.filter(byChance.contains) + short.filter { !byChance.contains($0) }
-        let own = sorted.enumerated().filter { $0.offset % of == number }
-        // The others' are left to them.
-        var tried = all.cells
-        for cell in short { tried[cell] = times }
-        for (_, cell) in own { tried[cell] = all.cells[cell] ?? 0 }
-        var failed = 0
-        for (index, cell) in own {
-            var attempts = 0
-            while tried[cell] ?? 0 < times, attempts < 2 * times {
-                let schedule = campaign.schedule(index * 1_000 + attempts, for: cell, tried: tried)
-                attempts += 1
-                let verdict = schedule.play()
-                coverage.add(verdict, of: schedule.scenario)
-                for case .call(let site, let trouble) in verdict.taken {
-                    tried[Cell(site.place, trouble), default: 0] += 1
-                }
-                guard let words = verdict.violations.first else { continue }
-                failed += 1
-                print("FAILED for \(cell.call) at \(cell.step), \(cell.trouble.rawValue): \(words)")
-                if failed <= 5 { try explain(1_000_000 + index, schedule, verdict) }
-            }
+        var lack: [Cell: Int] = [:]
+        for (index, (cell, count)) in all.missing(atLeast: times).enumerated() {
+            lack[cell] = (times - count + (index + number) % of) / of
+        }
+        var (failed, played) = (0, 0)
+        var more = campaign.topUp(lack)
+        while let schedule = more.next(worker: number) {
+            let verdict = schedule.play()
+            played += 1
+            coverage.add(verdict, of: schedule.scenario)
+            more.take(verdict)
+            guard let words = verdict.violations.first else { continue }
+            failed += 1
+            print("FAILED where too little was tried: \(words)")
+            if failed <= 5 { try explain(1_000_000 * (1 + number) + played, schedule, verdict) }
         }
         return failed
     }

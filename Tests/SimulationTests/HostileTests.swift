@@ -57,6 +57,27 @@ import Testing
         #expect(campaign.cells.allSatisfy { asked[$0] != nil })
     }
 
+    /// What is lacking is asked for until it has come about, whatever depends on chance, and then no more.
+    @Test func whatWasTriedTooSeldomIsTried() throws {
+        let campaign = Campaign(seed: 3, scenarios: [try #require(Scenario.named("refused"))])
+        var more = campaign.topUp(Dictionary(uniqueKeysWithValues: campaign.cells.map { ($0, 2) }))
+        var tried: [Cell: Int] = [:]
+        var schedules = 0
+        while schedules < 400, let schedule = more.next(worker: 0) {
+            schedules += 1
+            let verdict = schedule.play()
+            more.take(verdict)
+            for case .call(let site, let trouble) in verdict.taken {
+                tried[Cell(site.place, trouble), default: 0] += 1
+            }
+        }
+        let missing = campaign.cells.filter { tried[$0, default: 0] < 2 }
+        #expect(missing.isEmpty, "\(missing.prefix(5))")
+        #expect(schedules < 400, "it does not come to an end")
+        var enough = campaign.topUp([:])
+        #expect(enough.next(worker: 0) == nil)
+    }
+
     @Test func aScriptIsReadAsItIsWritten() throws {
         let campaign = Campaign(seed: 1, scenarios: [.again])
         for number in 0..<200 {

@@ -15,6 +15,8 @@ package final class ModelCluster: @unchecked Sendable {
     package var podRefusals: [String: String] = [:]
     /// What was done to the world, in words, with the moments.
     package internal(set) var happened: [String] = []
+    /// Runs and clones that somebody makes again as soon as they are gone.
+    var remakes = 0
     let scheduler: Scheduler
     let wire: ModelWire
     private var due: Set<String> = []

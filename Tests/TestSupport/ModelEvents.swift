@@ -165,10 +165,15 @@ struct ModelEvents {
     private func whenGone(_ key: ModelKey, _ action: @escaping (ModelAPI) -> Void) {
         let api = api
         let uid = api[key]?.text("metadata", "uid")
+        let cluster = world.cluster
+        // What is asked for is not there for a moment, and nobody is done until it is there again.
+        let isAsked = key.kind == .runs || key.kind == .clones
+        if isAsked { cluster.remakes += 1 }
         func look(after delay: Int64) {
             world.scheduler.after(delay, "waits for the end of \(key)") { [weak api] in
                 guard let api else { return }
                 if uid != nil, api[key]?.text("metadata", "uid") == uid { return look(after: min(2 * delay, 5_000)) }
+                if isAsked { cluster.remakes -= 1 }
                 if api[key] == nil { api.acting(as: "somebody") { action(api) } }
             }
         }

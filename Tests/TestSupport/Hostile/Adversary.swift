@@ -45,6 +45,12 @@ package final class Adversary {
             }
         }
         world.wire.interfere = { [unowned self] call, moment in meet(call, moment) }
+        // Another object of the same name owes nothing.
+        world.api.observers.append { [unowned self] change in
+            guard change.kind == .deleted, !pauses.isEmpty else { return }
+            let place = "/\(change.key.kind.plural)/\(change.key.name)"
+            pauses = pauses.filter { !$0.key.contains(place) }
+        }
     }
 
     /// Somebody has taken things apart, or broken them.
@@ -101,7 +107,11 @@ package final class Adversary {
         let site = CallSite(count, place)
         guard let trouble = troubles[site], trouble.canHappen(to: place.call) else { return }
         present[call.number] = trouble
-        note(.call(site, trouble), lasting: Self.length(of: trouble, place.call))
+        // The pause after a refusal grows with each failure before it.
+        let before = taken.count { if case .call(let other, _) = $0 { other.place.call == place.call } else { false } }
+        let isRefusal = trouble == .unprocessable || trouble == .forbidden
+        let pause: Int64 = isRefusal && before > 2 ? min(300_000, 5_000 << Int64(min(before, 6))) : 0
+        note(.call(site, trouble), lasting: max(pause, Self.length(of: trouble, place.call)))
     }
 
     /// How long it may take until the caller knows.

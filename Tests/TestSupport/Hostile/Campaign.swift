@@ -113,17 +113,11 @@ package struct Campaign: Sendable {
         return schedule(number, book.choiceByWeight(number))
     }
 
-    /// One more schedule for a cell that was tried too seldom: not every fault that is asked for comes about.
-    /// - Parameter tried: How often each cell was tried; what else goes wrong is taken from the least of them.
-    package func schedule(_ number: Int, for cell: Cell, tried: [Cell: Int]) -> Schedule {
-        let number = 1_000_000_000 + number
-        return schedule(number, book.choice(number, for: cell, tried))
-    }
+    /// Schedules for what was tried too seldom.
+    /// - Parameter lack: How often each cell is still to be tried.
+    package func topUp(_ lack: [Cell: Int]) -> TopUp { TopUp(self, book.fresh, lack) }
 
-    /// Cells that don't come about in every telling.
-    package var cellsByChance: Set<Cell> { book.cellsByChance }
-
-    private func schedule(_ number: Int, _ choice: Plan.Choice) -> Schedule {
+    func schedule(_ number: Int, _ choice: Plan.Choice) -> Schedule {
         let profile = profiles[choice.profile]
         var faults = choice.targets.enumerated().map { index, target -> Fault in
             let site = profile.sites[target.site]

@@ -50,6 +50,21 @@ package enum CallTrouble: String, CaseIterable, Hashable, Sendable {
         }
     }
 
+    /// From this persistence on the same call comes again.
+    static let repeated = 2
+
+    /// How surely a call is sent again to which it happened: the higher, the surer.
+    var persistence: Int {
+        switch self {
+        // Of those that are refused for good the pauses grow: before they have grown there must not be many failures.
+        case .unprocessable, .forbidden: 4
+        case .unreachable, .timesOut, .throttled, .throttledPlainly, .internalError, .unavailable, .unauthorized: 3
+        case .conflict, .gone: 2
+        case .timesOutCommitted, .lostCommitted, .garbled, .late: 1
+        case .diesBefore, .diesCommitted, .diesAnswered: 0
+        }
+    }
+
     /// Whether it can happen to such a call.
     package func canHappen(to call: CallName) -> Bool {
         switch self {

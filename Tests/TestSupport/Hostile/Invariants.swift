@@ -252,7 +252,8 @@ package final class Invariants {
         guard let set, let uid = set.text("metadata", "labels", Label.runUID) else { return }
         let isCloning = variables(set).contains("WALG_CLONE_FROM")
         // Whoever puts it back himself will see what comes of it: that is not our doing.
-        if change.writer == "somebody", !isService { spoiled.insert(uid) }
+        let isPodChanged = change.before?[path: ["spec", "template"]] != set[path: ["spec", "template"]]
+        if change.writer == "somebody", !isService, isPodChanged { spoiled.insert(uid) }
         if spoiled.contains(uid) { return }
         // One that is left of an earlier run lets nobody in as long as the server listens to nobody.
         let service = isService ? change.object : world.api[ModelKey(.services, key.namespace, key.name)]

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Synchronization
-
 /// Decides which cells the schedules of a campaign are for, one number after the other, by counting what was asked for.
 ///
 /// One schedule in seven tells a long story, with as many faults as it has room for, and three a short one with less: the
@@ -27,11 +25,14 @@ struct Plan {
         var profile: Int
         var site: Int
         var cell: Int
-        var place: CallPlace
+        /// Its call's, in the profile's `places`.
+        var place: Int
         /// The fewest calls that any telling had.
         var count: Int
         /// Tellings that had it, by their place in the profile's, with the calls; the first has it always.
         var tellings: [(telling: Int, tally: CallTally)]
+        /// The higher, the surer the same call is sent again afterwards.
+        var persistence: Int
 
         /// Whether it comes about in every telling, however late things are.
         var isSteady: Bool { count > 0 }
@@ -46,38 +47,41 @@ struct Plan {
     private let seeds: [[UInt64]]
     /// By profile: the calls of a telling without those about Leases, which is what it costs.
     private let costs: [Int]
-    /// By cell: where it is met.
-    private let choices: [[(profile: Int, site: Int)]]
     /// By profile: the cells that come about in it for sure.
     private let cellsForSure: [[Int]]
     /// By profile: those of its cells that come about in no story for sure.
     private let cellsByChance: [[Int]]
     /// How often each cell was asked for.
     private var asked: [Int]
-    /// By profile: how many of its cells were not asked for often enough.
-    private var wanting: [Int]
-    /// By profile: of those that come about by chance.
-    private var wantingByChance: [Int]
+    /// How often a schedule was there for a cell.
+    private var leads: [Int]
 
     /// So often each story is told in turn.
     static let rounds = 12
-    /// How much goes wrong in a schedule: a long story has room for more, and costs more.
+    /// How much goes wrong in the tellings of a round, in turn: much, so that there is something of everything; and little,
+    /// since what goes wrong can also hide what is wrong.
+    private static let rooms = [30, 4, 12]
+    /// How much goes wrong in a schedule that is there for what was tried too seldom. One fault more costs little, next to
+    /// the story itself; a short story is over before much can happen to it.
+    private static func wide(_ isLong: Bool) -> Int { isLong ? 30 : 12 }
+    /// How much goes wrong in the others: a long story has room for more, and costs more.
     private static func room(_ isLong: Bool) -> Int { isLong ? 12 : 3 }
     /// So many faults one place has in a schedule: a call that was committed is not sent again, so more don't come about.
     private static let same = 3
+    /// So many has the place of the call that a schedule is there for: pauses grow, and end a minute after the last one.
+    private static let chain = 6
     /// So often each cell is asked for before weights alone decide.
     private static let enough = 22
-    /// What was tried less often is worth a schedule of its own.
-    private static let wanted = 20
+    /// So many schedules are there for one cell; what does not come about in them is given up.
+    private static let patience = 60
     /// Stories are told so often without a fault, each time with another seed, to see what depends on chance.
-    private static let tellings: UInt64 = 3
+    private static let tellings: UInt64 = 2
 
     init(_ seed: UInt64, _ profiles: [Campaign.Profile], _ cells: [Cell]) {
         self.seed = seed
         weights = profiles.map(\.scenario.weight)
         isLong = profiles.map(\.isLong)
         let numbers = Dictionary(uniqueKeysWithValues: cells.enumerated().map { ($0.element, $0.offset) })
-        var choices = [[(profile: Int, site: Int)]](repeating: [], count: cells.count)
         let all = profiles.map { profile in
             [Campaign.Telling(seed: seed, places: profile.verdict.places)]
                 + (1..<Self.tellings).map { Campaign.calls(of: profile.scenario, seed &+ $0 &* 0x9E37_79B9) }
@@ -85,26 +89,26 @@ struct Plan {
         seeds = all.map { $0.map(\.seed) }
         costs = profiles.map { $0.places.reduce(1) { $0 + ($1.place.call.what == "leases" ? 0 : $1.count) } }
         spots = profiles.enumerated().map { index, profile in
-            profile.sites.enumerated().map { place, site in
-                let cell = numbers[site.cell] ?? 0
-                choices[cell].append((index, place))
+            let places = Dictionary(
+                uniqueKeysWithValues: profile.places.enumerated().map { ($0.element.place, $0.offset) })
+            return profile.sites.enumerated().map { number, site in
                 let tallies = all[index].enumerated().compactMap { telling, calls in
                     calls.places[site.place].map { (telling: telling, tally: $0) }
                 }
                 let isSteady = tallies.count == all[index].count
                 return Spot(
-                    profile: index, site: place, cell: cell, place: site.place,
-                    count: isSteady ? tallies.map(\.tally.count).min() ?? 0 : 0, tellings: tallies)
+                    profile: index, site: number, cell: numbers[site.cell] ?? 0, place: places[site.place] ?? 0,
+                    count: isSteady ? tallies.map(\.tally.count).min() ?? 0 : 0, tellings: tallies,
+                    persistence: site.trouble.persistence)
             }
         }
-        self.choices = choices
-        let spots = spots
-        let isSteady = choices.map { $0.contains { spots[$0.profile][$0.site].isSteady } }
+        var isSteady = Array(repeating: false, count: cells.count)
+        for spot in spots.joined() where spot.isSteady { isSteady[spot.cell] = true }
+        let steady = isSteady
         cellsForSure = spots.map { Set($0.lazy.filter(\.isSteady).map(\.cell)).sorted() }
-        cellsByChance = spots.map { Set($0.lazy.filter { !isSteady[$0.cell] }.map(\.cell)).sorted() }
+        cellsByChance = spots.map { Set($0.lazy.filter { !steady[$0.cell] }.map(\.cell)).sorted() }
         asked = Array(repeating: 0, count: cells.count)
-        wanting = cellsForSure.map(\.count)
-        wantingByChance = cellsByChance.map(\.count)
+        leads = asked
     }
 
     /// The choice for the next number; to be asked for in order.
@@ -112,49 +116,25 @@ struct Plan {
         var random = SplitMix(state: keyedHash(seed, "plan", UInt64(number)))
         if weights.count > 1, number < Self.rounds * weights.count {
             let story = number % weights.count
-            if let first = lesser(of: story, apart: [], &random) { return complete(first, isLong[story], &random) }
+            let room = isLong[story] ? Self.rooms[number / weights.count % Self.rooms.count] : Self.room(false)
+            return fill(story, anything, room, &random)
         }
         let turn = number % 7
-        if turn < 4, let story = best(amongLong: turn == 0) ?? best(amongLong: turn != 0),
-            let cell = leastAsked(of: story, &random)
-        {
-            return choice(for: cell, in: story, &random)
+        let lack = asked.map { max(0, Self.enough - $0) }
+        if turn < 4, let story = best(lack, amongLong: turn == 0) ?? best(lack, amongLong: turn != 0) {
+            return fill(story, lack, Self.room(isLong[story]), wantsChance: isByChance(story, lack), &random)
         }
         return byWeight(&random)
     }
 
-    /// The story that comes to most of what is wanted at the least cost.
-    private func best(amongLong: Bool) -> Int? {
-        func worth(_ story: Int) -> Int {
-            let sure = min(Self.room(amongLong), wanting[story])
-            return 100_000 * max(sure, wantingByChance[story] > 0 ? 1 : 0) / costs[story]
-        }
-        let fit = weights.indices.filter { isLong[$0] == amongLong && worth($0) > 0 }
-        return fit.max { worth($0) < worth($1) }
-    }
-
-    /// What depends on chance goes first: nothing else may go wrong before.
-    private func leastAsked(of story: Int, _ random: inout SplitMix) -> Int? {
-        let own = wantingByChance[story] > 0 ? cellsByChance[story] : cellsForSure[story]
-        guard let least = own.lazy.map({ asked[$0] }).min() else { return nil }
-        let equals = own.filter { asked[$0] == least }
-        return equals[below(equals.count, &random)]
-    }
-
-    private mutating func ask(for cell: Int) {
-        asked[cell] += 1
-        guard asked[cell] == Self.enough else { return }
-        for story in Set(choices[cell].map(\.profile)) {
-            if cellsForSure[story].contains(cell) { wanting[story] -= 1 }
-            if cellsByChance[story].contains(cell) { wantingByChance[story] -= 1 }
-        }
-    }
-
-    private mutating func choice(for cell: Int, in story: Int, _ random: inout SplitMix) -> Choice {
-        let found = choices[cell].filter { $0.profile == story }.map { spots[story][$0.site] }
-        let steady = found.filter(\.isSteady)
-        let fit = steady.isEmpty ? found : steady
-        return complete(fit[below(fit.count, &random)], isLong[story], from: .max, &random)
+    /// A choice for what was tried too seldom, in the story that comes to most of it at the least cost.
+    /// - Parameter lack: By cell, how often it is still to be tried.
+    /// - Returns: `nil` when nothing is lacking, or what is lacking does not come about.
+    mutating func more(_ lack: [Int], _ random: inout SplitMix) -> Choice? {
+        let hope = lack.indices.map { leads[$0] < Self.patience ? lack[$0] : 0 }
+        guard let story = best(hope) else { return nil }
+        return fill(
+            story, hope, Self.wide(isLong[story]), wantsChance: isByChance(story, hope), repeatsSurely: true, &random)
     }
 
     /// A choice for no cell in particular.
@@ -163,87 +143,106 @@ struct Plan {
         let short = weights.indices.filter { !isLong[$0] }
         let stories = short.isEmpty ? Array(weights.indices) : short
         let story = ticket(stories, stories.map { weights[$0] }, &random)
-        let first = lesser(of: story, apart: [], &random) ?? spots[story][0]
-        return complete(first, isLong[story], room: room, &random)
+        return fill(story, anything, room ?? Self.room(isLong[story]), &random)
     }
 
-    /// Whether it comes about in no story for sure.
-    func isByChance(_ cell: Int) -> Bool { !choices[cell].contains { spots[$0.profile][$0.site].isSteady } }
+    /// Everything is wanted, and what was asked for least is wanted most.
+    private var anything: [Int] { asked.map { 1 + max(0, 1_000_000 - $0) } }
 
-    /// A choice for a cell that was tried too seldom, in the story that comes to most of such cells at the least cost.
-    /// - Parameter tried: By cell.
-    mutating func more(for cell: Int, _ tried: [Int], _ random: inout SplitMix) -> Choice {
-        asked = tried
-        let found = choices[cell].map { spots[$0.profile][$0.site] }
-        let steady = found.filter(\.isSteady)
-        func worth(_ spot: Spot) -> Int {
-            let room = Self.room(isLong[spot.profile])
-            let others = cellsForSure[spot.profile].count { tried[$0] < Self.wanted }
-            return 100_000 * min(room, max(1, others)) / costs[spot.profile]
+    /// The story that comes to most of what is wanted at the least cost.
+    private func best(_ lack: [Int], amongLong: Bool? = nil) -> Int? {
+        var best: (story: Int, worth: Int)?
+        for story in weights.indices where amongLong.map({ $0 == isLong[story] }) ?? true {
+            let sure = cellsForSure[story].count { lack[$0] > 0 }
+            let found = max(min(sure, Self.wide(isLong[story])), isByChance(story, lack) ? 1 : 0)
+            let worth = 100_000 * found / costs[story]
+            if worth > best?.worth ?? 0 { best = (story, worth) }
         }
-        let worths = (steady.isEmpty ? found : steady).map { (spot: $0, worth: worth($0)) }
-        let best = worths.map(\.worth).max() ?? 0
-        let equals = worths.filter { $0.worth == best }.map(\.spot)
-        let spot = equals[below(equals.count, &random)]
-        return complete(spot, isLong[spot.profile], from: .max, &random)
+        return best?.story
     }
 
-    /// Adds what else goes wrong.
-    /// - Parameter few: Of so many places that are drawn the least is taken each time.
-    private mutating func complete(
-        _ first: Spot, _ isLong: Bool, room: Int? = nil, from few: Int = 6, _ random: inout SplitMix
+    /// Whether something is lacking that the story comes to, and no story for sure.
+    private func isByChance(_ story: Int, _ lack: [Int]) -> Bool { cellsByChance[story].contains { lack[$0] > 0 } }
+
+    /// Fills a story with what is lacking most, so far as there is room.
+    /// - Parameters:
+    ///   - lack: By cell; the more, the sooner.
+    ///   - wantsChance: It is there for a cell that depends on chance.
+    ///   - repeatsSurely: A cell that was asked for in vain is told with a seed that has shown it.
+    private mutating func fill(
+        _ story: Int, _ lack: [Int], _ room: Int, wantsChance: Bool = false, repeatsSurely: Bool = false,
+        _ random: inout SplitMix
     ) -> Choice {
-        var choice = Choice(profile: first.profile, targets: [])
-        var used: [Spot] = []
-        if first.isSteady {
-            choice.targets.append((first.site, 1 + below(first.count, &random)))
+        let chances = wantsChance ? Set(cellsByChance[story]) : []
+        let leading = spots[story].filter { wantsChance ? chances.contains($0.cell) : $0.isSteady }
+        let lead = sorted(leading, lack, &random).first ?? spots[story][0]
+        var choice = Choice(profile: story, targets: [])
+        if lead.isSteady, !repeatsSurely || leads[lead.cell] % 2 == 0 {
+            choice.targets.append((lead.site, 1 + below(lead.count, &random)))
         } else {
             // It depends on chance: told with a seed that has shown it, it comes about again, if nothing has gone wrong
             // before.
-            let (telling, tally) = first.tellings[below(first.tellings.count, &random)]
-            choice.seed = seeds[first.profile][telling]
-            choice.certainUntil = tally.last
-            choice.targets.append((first.site, 1 + below(tally.count, &random)))
+            let (telling, tally) = lead.tellings[below(lead.tellings.count, &random)]
+            let ordinal = random.next() % 2 == 0 ? 1 : 1 + below(tally.count, &random)
+            choice.seed = seeds[story][telling]
+            choice.certainUntil = ordinal == 1 ? tally.first : tally.last
+            choice.targets.append((lead.site, ordinal))
         }
-        ask(for: first.cell)
-        used.append(first)
-        for _ in 1..<(room ?? Self.room(isLong)) {
-            let telling = choice.seed.flatMap { seeds[first.profile].firstIndex(of: $0) } ?? 0
-            guard
-                let other = lesser(
-                    of: first.profile, apart: used, after: (telling, choice.certainUntil), from: few, &random)
-            else { break }
-            // One call more for each that something happens to: most are sent again.
-            let taken = zip(used, choice.targets).filter { $0.0.place == other.place }.map { $0.1.ordinal }
-            let free = (1...other.count + taken.count).filter { !taken.contains($0) }
-            choice.targets.append((other.site, free[below(free.count, &random)]))
-            used.append(other)
-            ask(for: other.cell)
-        }
+        leads[lead.cell] += 1
+        asked[lead.cell] += 1
+        addAgain(to: &choice, lead, lack, repeatsSurely ? Self.chain : 1 + room / 5, &random)
+        addOthers(to: &choice, lead, lack, room, &random)
         return choice
     }
 
-    /// Of a few of a story's sites, or of all, the one that was asked for least.
-    /// - Parameter moment: None that come in this telling before that.
-    private func lesser(
-        of profile: Int, apart: [Spot], after moment: (telling: Int, at: Int64) = (0, 0), from few: Int = 6,
-        _ random: inout SplitMix
-    ) -> Spot? {
-        let own = spots[profile]
-        func isFit(_ spot: Spot) -> Bool {
-            guard spot.isSteady, apart.count(where: { $0.place == spot.place }) < Self.same,
-                !apart.contains(where: { $0.site == spot.site })
-            else { return false }
-            return moment.at == 0 || spot.tellings[moment.telling].tally.first > moment.at
+    /// Adds what else goes wrong with the very same call. What fails is mostly sent again, and with calls that are rarely
+    /// seen nothing else can go wrong. What ends that comes last.
+    private mutating func addAgain(
+        to choice: inout Choice, _ lead: Spot, _ lack: [Int], _ room: Int, _ random: inout SplitMix
+    ) {
+        // What ends it and was asked for in vain goes alone: it may be the others that kept it from coming about.
+        let isAlone = lead.persistence < CallTrouble.repeated && leads[lead.cell] > 1
+        let wanted = spots[choice.profile].filter {
+            !isAlone && lack[$0.cell] > 0 && $0.place == lead.place && $0.site != lead.site
         }
-        var best: Spot?
-        let start = below(own.count, &random)
-        for index in 0..<min(few, own.count) {
-            let spot = own[few < own.count ? below(own.count, &random) : (start + index) % own.count]
-            guard best.map({ asked[spot.cell] < asked[$0.cell] }) ?? true, isFit(spot) else { continue }
-            best = spot
+        let others = sorted(wanted, lack, &random).prefix(room - 1)
+        let first = choice.targets[0].ordinal
+        choice.targets = ([lead] + others).sorted { $0.persistence > $1.persistence }.enumerated().map {
+            ($0.element.site, first + $0.offset)
         }
-        return best ?? (few < own.count ? own.first { isFit($0) } : nil)
+        for other in others { asked[other.cell] += 1 }
+    }
+
+    /// Adds what goes wrong with other calls: after those that come about surely such as depend on chance, so far as they are
+    /// lacking.
+    private mutating func addOthers(
+        to choice: inout Choice, _ lead: Spot, _ lack: [Int], _ room: Int, _ random: inout SplitMix
+    ) {
+        let until = choice.certainUntil
+        let telling = choice.seed.flatMap { seeds[choice.profile].firstIndex(of: $0) } ?? 0
+        let wanted = sorted(
+            spots[choice.profile].filter { lack[$0.cell] > 0 && $0.place != lead.place }, lack, &random)
+        var taken: [Int: [Int]] = [:]
+        for other in wanted.filter(\.isSteady) + wanted.filter({ !$0.isSteady }) {
+            if choice.targets.count >= room { break }
+            let before = taken[other.place] ?? []
+            guard before.count < Self.same, let tally = other.tellings.first(where: { $0.telling == telling })?.tally,
+                until == 0 || tally.first > until
+            else { continue }
+            // One call more for each that something happens to.
+            let free = (1...(other.isSteady ? other.count : tally.count) + before.count).filter { !before.contains($0) }
+            let ordinal = free[below(free.count, &random)]
+            choice.targets.append((other.site, ordinal))
+            taken[other.place] = before + [ordinal]
+            asked[other.cell] += 1
+        }
+    }
+
+    /// What is lacking most first; in any order what is lacking equally.
+    private func sorted(_ spots: [Spot], _ lack: [Int], _ random: inout SplitMix) -> [Spot] {
+        spots.map { (spot: $0, lack: lack[$0.cell], ticket: random.next()) }
+            .sorted { ($0.lack, $0.ticket) > ($1.lack, $1.ticket) }
+            .map(\.spot)
     }
 
     private func ticket<Item>(_ items: [Item], _ weights: [Int], _ random: inout SplitMix) -> Item {
@@ -257,85 +256,5 @@ struct Plan {
 
     private func below(_ bound: Int, _ random: inout SplitMix) -> Int {
         bound <= 1 ? 0 : Int(random.next() % UInt64(bound))
-    }
-}
-
-/// A plan that is made as far as somebody asks, and made again for whoever goes back.
-final class PlanBook: Sendable {
-    /// So many numbers, and the counting begins anew.
-    private static let length = 20_000
-
-    private struct State: Sendable {
-        /// Before anything was asked for.
-        var fresh: Plan
-        var plan: Plan
-        var block = 0
-        var next = 0
-    }
-
-    private let make: @Sendable () -> Plan
-    private let cells: [Cell]
-    private let numbers: [Cell: Int]
-    private let state = Mutex<State?>(nil)
-
-    init(_ seed: UInt64, _ profiles: [Campaign.Profile], _ cells: [Cell]) {
-        make = { Plan(seed, profiles, cells) }
-        self.cells = cells
-        numbers = Dictionary(uniqueKeysWithValues: cells.enumerated().map { ($0.element, $0.offset) })
-        self.seed = seed
-    }
-
-    private let seed: UInt64
-
-    /// What the schedule of a number is for.
-    func choice(_ number: Int) -> Plan.Choice {
-        with { state in
-            let block = number / Self.length
-            if block != state.block || number < state.block * Self.length + state.next {
-                state.plan = state.fresh
-                state.block = block
-                state.next = 0
-            }
-            while true {
-                let current = block * Self.length + state.next
-                let choice = state.plan.next(current)
-                state.next += 1
-                if current == number { return choice }
-            }
-        } ?? Plan.Choice(profile: 0, targets: [])
-    }
-
-    /// What a schedule is for when every cell was tried: by the weights of the stories alone.
-    func choiceByWeight(_ number: Int) -> Plan.Choice {
-        with { state in
-            var random = SplitMix(state: keyedHash(seed, "weight", UInt64(number)))
-            var plan = state.fresh
-            return plan.byWeight(&random, room: 1)
-        } ?? Plan.Choice(profile: 0, targets: [])
-    }
-
-    /// A choice for one cell, after so many tries of each.
-    func choice(_ number: Int, for cell: Cell, _ tried: [Cell: Int]) -> Plan.Choice {
-        with { state in
-            var random = SplitMix(state: keyedHash(seed, "more", UInt64(number)))
-            var plan = state.fresh
-            return plan.more(for: numbers[cell] ?? 0, cells.map { tried[$0] ?? 0 }, &random)
-        } ?? Plan.Choice(profile: 0, targets: [])
-    }
-
-    var cellsByChance: Set<Cell> {
-        with { state in Set(cells.indices.filter(state.fresh.isByChance).map { cells[$0] }) } ?? []
-    }
-
-    private func with<Value>(_ body: (inout State) -> Value) -> Value? {
-        if state.withLock({ $0 == nil }) {
-            let plan = make()
-            state.withLock { $0 = State(fresh: plan, plan: plan) }
-        }
-        return state.withLock { state in
-            guard var known = state.take() else { return nil }
-            defer { state = known }
-            return body(&known)
-        }
     }
 }

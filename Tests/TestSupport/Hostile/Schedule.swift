@@ -193,6 +193,8 @@ package struct Schedule {
     /// What may be waited for for ever: a schedule's next time, and a watch's end.
     private static func isIdle(_ label: String) -> Bool {
         label.contains("/leases/")
-            || ["sleep for wake", "watch/", "end of a watch", "segment", "archive"].contains { label.hasPrefix($0) }
+            || ["sleep for wake", "watch/", "WATCH ", "end of a watch", "segment", "archive"].contains {
+                label.hasPrefix($0)
+            }
     }
 }

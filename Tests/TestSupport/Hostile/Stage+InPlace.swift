@@ -15,6 +15,12 @@ package struct UserService: Sendable {
     /// Only on its volume.
     package static let tail = "order 4"
 
+    /// Somebody has locked it, or writes to it while it is locked.
+    package static func isLocked(by change: ModelAPI.Change) -> Bool {
+        change.key.kind == .statefulSets && change.key.name == name
+            && change.object.text("metadata", "annotations", TargetLock.annotation) != nil
+    }
+
     /// UID of its StatefulSet.
     package var uid: String
     /// UID of its claim.
@@ -195,12 +201,7 @@ extension Stage {
 
     /// When a run has locked the user's StatefulSet.
     package func whenLocked(after delay: Int64 = 0, _ act: @escaping (Stage) -> Void) {
-        once(after: delay) {
-            $0.key.kind == .statefulSets && $0.key.name == UserService.name
-                && $0.object.text("metadata", "annotations", TargetLock.annotation) != nil
-        } do: {
-            act($0)
-        }
+        once(after: delay, UserService.isLocked(by:)) { act($0) }
     }
 
     /// Somebody deletes the user's StatefulSet, and a tool that has it in Git makes it again at once.

@@ -145,6 +145,7 @@ package final class Stage {
 
     /// What is still to come; `nil` when everybody has what he asked for, or was told why not.
     package var lack: String? {
+        if world.cluster.remakes > 0 { return "a run or clone is to be made again as soon as it is gone" }
         guard isDirty else { return lastLack }
         isDirty = false
         lastLack = look()

@@ -72,7 +72,12 @@ class RecordTests(Case):
         self.make_run(space)
         until(lambda: self.describe(space), 40, lambda: condition(self.the_run(space), 'Reconciling').get('reason')
               == 'Restore')
-        return space, self.the_run(space)['metadata']['uid']
+        uid = self.the_run(space)['metadata']['uid']
+        # The status is written first, and whoever dies in between leaves the ledger one phase behind.
+        ask = f"select status, phase from reprise.restore_runs where run_uid = '{uid}'"
+        until(lambda: f'{uid}: {self.environment.sql(ask)}', 20,
+              lambda: [tuple(row) for row in self.environment.sql(ask)] == [('running', 'restore')])
+        return space, uid
 
     def wait_inferred(self, uid, seconds=30):
         ask = f"select status, inferred, failed_phase from reprise.restore_runs where run_uid = '{uid}'"

@@ -83,7 +83,7 @@ extension PostgresService {
         guard let container = pod?.containers?.first(where: { $0.name == profile.container }) else { return false }
         let variables = container.env ?? []
         return variables.contains { $0.name == profile.cloneFrom || $0.name == profile.cloneTargetTime }
-            || (container.args ?? []).contains("listen_addresses=")
+            || isUnreachable(statefulSet, profile)
             || (pod?.initContainers ?? []).contains { $0.name == initContainer }
     }
 

@@ -11,6 +11,8 @@ package enum Label {
     package static let service = "reprise.dev/service"
     /// Which of a run's Jobs this is.
     package static let job = "reprise.dev/job"
+    /// On a Job that works with a running server: the UID of that server's pod, whose address the Job was given.
+    package static let serverUID = "reprise.dev/server-uid"
     /// The UID of the clone that asked for a run.
     package static let cloneUID = "reprise.dev/clone-uid"
     /// On ConfigMaps that hold a run's outcome until the ledger is back.

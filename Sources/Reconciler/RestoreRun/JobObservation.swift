@@ -25,11 +25,14 @@ package struct JobObservation: Equatable, Sendable {
     package var state: State
     /// The run's own Job of this ordinal, if it is there.
     package var made: Seen?
+    /// The UID of the server's pod that this one works with.
+    package var serverUID: String?
 
-    package init(ordinal: Int, state: State, made: Seen? = nil) {
+    package init(ordinal: Int, state: State, made: Seen? = nil, serverUID: String? = nil) {
         self.ordinal = ordinal
         self.state = state
         self.made = made
+        self.serverUID = serverUID
     }
 
     /// Looks for the newest Job of a role, and reads its result when it has ended.
@@ -51,7 +54,9 @@ package struct JobObservation: Equatable, Sendable {
                 let token = run.attemptToken(role, ordinal)
                 let state = state(of: job, role.content, attempt: token, through: &reader)
                 guard let why = worthRepeating(state), !(ordinal == limit && isTold(state)) else {
-                    return JobObservation(ordinal: ordinal, state: state, made: job.seen)
+                    return JobObservation(
+                        ordinal: ordinal, state: state, made: job.seen,
+                        serverUID: job.metadata.labels?[Label.serverUID])
                 }
                 problem = why
             }

@@ -61,11 +61,13 @@ extension RestoreRunBehavior {
                 ordinal, expecting: world.pinned, after: world.service.restore, checks: snapshot.record.checks ?? [],
                 deadline: limit)
         case .backup:
-            guard let address = snapshot.pod.value?.status?.podIP, let access = world.service.archive,
+            guard let pod = snapshot.pod.value, let uid = pod.metadata.uid, let address = pod.status?.podIP,
+                let access = world.service.archive,
                 let own = world.request.archive
             else { return nil }
             let limit = seconds(snapshot.run.spec?.deadlines?.restore) ?? 6 * 3_600
-            return world.jobs.backup(ordinal, podIP: address, to: access, path: own.path, deadline: limit)
+            return world.jobs.backup(
+                ordinal, podIP: address, podUID: uid, to: access, path: own.path, deadline: limit)
         case .compareSource:
             return world.jobs.scan(
                 role, ordinal, of: world.service.source, path: world.service.sourcePath,

@@ -202,15 +202,13 @@ extension RestoreRunBehavior {
         return .done(warning: nil)
     }
 
-    /// The server's pod is a later one than the Job that takes the first backup: it has another address than the Job was
-    /// given, which would wait for five minutes at the old one.
+    /// The server's pod is another one than the Job that takes the first backup was made for: it has another address than
+    /// the Job was given, which would wait for five minutes at the old one.
     static func hasMoved(_ snapshot: RestoreRunSnapshot) -> Bool {
-        guard case .running(_, let made?) = snapshot.jobs[.backup]?.state,
-            let pod = snapshot.pod.value?.metadata.creationTimestamp
+        guard let job = snapshot.jobs[.backup], case .running = job.state, let server = job.serverUID,
+            let pod = snapshot.pod.value?.metadata.uid
         else { return false }
-        // Both in whole seconds. Within one second the order is not known, and nearly always the Job is the later one: a
-        // service that is ready at once must not have its Job made twice. In the rare other case the Job gives up by itself.
-        return pod > made
+        return pod != server
     }
 
     private static func backedUp(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {

@@ -27,9 +27,6 @@ extension WorldEvent {
         // It is made again when the old one is seen gone.
         case .recreate: 20
         case .deleteNamespace: 660
-        // A server that comes back at another address in the very second in which its backup's Job was made: creation times
-        // are whole seconds, and the Job gives up the old address after five minutes.
-        case .forceDeletePod: 330
         // Nobody hears of an object without the label; only the step's deadline comes round.
         case .edit(_, .removeLabel): 2_000
         // The image may refuse to start like that; the run waits, and says so.

@@ -91,8 +91,9 @@ package struct PostgresJobs: Sendable {
     }
 
     /// Takes a full base backup of the opened service, beside its running pod.
+    /// - Parameter podUID: Of that pod.
     package func backup(
-        _ ordinal: Int, podIP: String, to access: RepositoryAccess, path: String, deadline: Int64
+        _ ordinal: Int, podIP: String, podUID: String, to access: RepositoryAccess, path: String, deadline: Int64
     ) -> JobManifest {
         var container = serviceContainer(program: PostgresPrograms.backup)
         container.env += access.environment
@@ -107,7 +108,9 @@ package struct PostgresJobs: Sendable {
         container.volumeMounts = [dataMount(readOnly: true), credentialsMount]
         var spec = serviceSpec(container, volumes: [dataVolume(readOnly: true), credentialsVolume])
         spec.affinity = .affinity(besidePodsWith: request.selector)
-        return job(.backup, ordinal, spec, deadline: deadline + 120)
+        var made = job(.backup, ordinal, spec, deadline: deadline + 120)
+        made.metadata.labels[Label.serverUID] = podUID
+        return made
     }
 
     /// Recovery settings that this restore wrote itself: what is found beyond them came with the backup.

@@ -63,6 +63,9 @@ package final class Adversary {
     /// Until when a write is not to be sent again, by who sends what.
     private var pauses: [String: Int64] = [:]
 
+    /// How often a write was struck in a row, by who sends what.
+    private var failures: [String: Int] = [:]
+
     /// A server that asks for a pause gets it.
     private func judgePatience(_ call: WireCall) {
         guard call.isWrite, !call.isAboutLease else { return }
@@ -105,10 +108,15 @@ package final class Adversary {
         let now = world.scheduler.now
         let count = places[place, default: CallTally(first: now)].note(at: now)
         let site = CallSite(count, place)
-        guard let trouble = troubles[site], trouble.canHappen(to: place.call) else { return }
+        let what = "\(call.incarnation): \(call.verb) \(call.target) \(call.name ?? "")"
+        guard let trouble = troubles[site], trouble.canHappen(to: place.call) else {
+            if call.isWrite { failures[what] = nil }
+            return
+        }
         present[call.number] = trouble
-        // The pause after a refusal grows with each failure before it.
-        let before = taken.count { if case .call(let other, _) = $0 { other.place.call == place.call } else { false } }
+        // The pause after a refusal grows with each failure right before it.
+        let before = call.isWrite ? failures[what, default: 0] : 0
+        if call.isWrite { failures[what] = before + 1 }
         let isRefusal = trouble == .unprocessable || trouble == .forbidden
         let pause: Int64 = isRefusal && before > 2 ? min(300_000, 5_000 << Int64(min(before, 6))) : 0
         note(.call(site, trouble), lasting: max(pause, Self.length(of: trouble, place.call)))

@@ -117,6 +117,10 @@ struct AdvanceTests {
         #expect(decision.effects.compactMap(\.child).map(\.ref.name) == [Story.names.job(.seal, 1)])
         reader.finish(.seal, .seal(Self.seal))
         decision = pass(run, &reader)
+        let isOpened = decision.effects.contains { if case .changeTemplate = $0 { true } else { false } }
+        #expect(!isOpened, "the claim is looked up before the service is opened")
+        Self.advance(&run, decision, &reader)
+        decision = pass(run, &reader)
         guard case .changeTemplate(let seen, let change) = try #require(decision.effects.first) else {
             Issue.record("open is one template change")
             return

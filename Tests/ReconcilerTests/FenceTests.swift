@@ -252,6 +252,40 @@ import Testing
         #expect(deletesJob == (loss != .nothing), "its pod would wait on")
     }
 
+    @Test(
+        "a service is opened on the claim that the API server has, whatever the cache says",
+        arguments: [Loss.claimGone, .claimLeaving, .claimReplaced, .nothing])
+    func openedOnItsClaim(_ loss: Loss) {
+        var (run, reader) = AdvanceTests.stopped()
+        run.status?.restore?.completedSteps = ["Claim", "Provision", "Restore", "Quiesce", "Seal"]
+        run.status?.restore?.claimUID = "claim-1"
+        var claim = AdvanceTests.claim()
+        reader.add(claim)
+        let isOpened = { (decision: Decision<RestoreRunStatus>) in
+            decision.effects.contains { if case .changeTemplate = $0 { true } else { false } }
+        }
+        reader.unread = [claim.ref]
+        let asked = pass(run, &reader)
+        #expect(!isOpened(asked) && asked.status?.restore?.ending == nil, "not before it is known")
+        reader.unread = []
+        switch loss {
+        case .claimGone: reader.gone = [claim.ref]
+        case .claimLeaving: claim.metadata.deletionTimestamp = Story.now
+        case .claimReplaced: claim.metadata.uid = "claim-2"
+        default: break
+        }
+        reader.newer[claim.ref] = claim
+        let decision = pass(run, &reader)
+        let expected: String? =
+            switch loss {
+            case .claimGone, .claimLeaving: "TargetDeleted"
+            case .claimReplaced: "TargetReplaced"
+            default: nil
+            }
+        #expect(decision.status?.restore?.ending?.reason == expected)
+        #expect(isOpened(decision) == (expected == nil))
+    }
+
     @Test("data is kept when the StatefulSet of a sealed service is gone: it may have been open")
     func goneAfterTheSeal() {
         var (run, reader) = AdvanceTests.started()

@@ -169,9 +169,6 @@ package final class ModelWire: @unchecked Sendable {
     /// What happens to a kind is told only after this moment: a cache that lags.
     package func holdBack(_ plural: String, until moment: Int64) { held[plural] = moment }
 
-    /// Whether the watches of a kind were late at any time.
-    package func wasHeldBack(_ plural: String) -> Bool { held[plural] != nil }
-
     /// Each event of a kind is told twice until this moment.
     package func tellTwice(_ plural: String, until moment: Int64) { doubled[plural] = moment }
 

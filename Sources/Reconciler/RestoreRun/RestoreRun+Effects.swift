@@ -41,14 +41,11 @@ extension RestoreRunBehavior {
 
     private static func open(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> [Effect] {
         guard let statefulSet = snapshot.statefulSet.value else { return [] }
-        var effects: [Effect] = []
-        if PostgresService.isQuarantined(statefulSet, world.request.profile) || statefulSet.spec?.replicas == 0 {
-            effects.append(.changeTemplate(statefulSet.seen, world.service.opening))
+        // The service of its own name comes when there is something behind it.
+        if PostgresService.isToBeOpened(statefulSet, world.request.profile) {
+            return [.changeTemplate(statefulSet.seen, world.service.opening)]
         }
-        if snapshot.clientService.isConfirmedAbsent {
-            effects.append(.create(.service(world.service.clientService)))
-        }
-        return effects
+        return snapshot.clientService.isConfirmedAbsent ? [.create(.service(world.service.clientService))] : []
     }
 
     private static func job(_ role: JobRole, _ snapshot: RestoreRunSnapshot, _ world: Workplace) -> JobManifest? {

@@ -58,7 +58,13 @@ extension RestoreRunBehavior {
 
     /// The volume that this run works on, or what became of it.
     private static func lostClaim(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence? {
-        switch snapshot.claim {
+        lost(snapshot.claim, snapshot, world)
+    }
+
+    private static func lost(
+        _ claim: Observed<PersistentVolumeClaim>, _ snapshot: RestoreRunSnapshot, _ world: Workplace
+    ) -> Evidence? {
+        switch claim {
         case .unknown, .absent(confirmed: false): return .looking
         case .absent(confirmed: true): return .failed(deleted("PersistentVolumeClaim", world.request.names.claim))
         case .present(let claim):
@@ -176,8 +182,10 @@ extension RestoreRunBehavior {
     private static func opened(_ snapshot: RestoreRunSnapshot, _ world: Workplace) -> Evidence {
         let own = ownStatefulSet(snapshot, world)
         guard let statefulSet = own.statefulSet else { return own.otherwise }
-        let isQuarantined = PostgresService.isQuarantined(statefulSet, world.request.profile)
-        guard !isQuarantined, statefulSet.spec?.replicas != 0 else { return .none }
+        guard !PostgresService.isToBeOpened(statefulSet, world.request.profile) else {
+            // The server makes a new cluster on an empty volume, and the cache may know of another claim than there is.
+            return lost(snapshot.claimToOpen, snapshot, world) ?? .none
+        }
         switch snapshot.clientService {
         case .unknown, .absent(confirmed: false): return .looking
         case .absent(confirmed: true): return .none

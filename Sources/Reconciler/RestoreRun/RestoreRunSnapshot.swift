@@ -46,6 +46,8 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     /// What has the service's names, by quorum reads: seen by the plan, to refuse what is there already.
     package var occupants: Occupants
     package var claim: Observed<PersistentVolumeClaim>
+    /// The same by a quorum read; read only while the service is about to be opened.
+    package var claimToOpen: Observed<PersistentVolumeClaim> = .unknown
     package var statefulSet: Observed<StatefulSet>
     package var pod: Observed<Pod>
     /// Why there is none; read only while there should be one.
@@ -284,6 +286,11 @@ extension RestoreRunBehavior {
         let space = request.namespace
         snapshot.claim = confirming(PersistentVolumeClaim.self, space, names.claim, &reader)
         snapshot.statefulSet = confirming(StatefulSet.self, space, names.statefulSet, &reader)
+        if snapshot.isDone(.seal), !snapshot.isDone(.open), let statefulSet = snapshot.statefulSet.value,
+            PostgresService.isToBeOpened(statefulSet, request.profile)
+        {
+            snapshot.claimToOpen = reader.confirmed(PersistentVolumeClaim.self, space, names.claim)
+        }
         snapshot.pod = confirming(Pod.self, space, names.pod, &reader)
         // Also while the pod's absence is being confirmed: what is not asked for is forgotten.
         if !snapshot.isDone(.serve) {

@@ -72,13 +72,9 @@ extension Scenario {
             $0.strangerRemakes(.claims, "data-orders-c-0", of: "wednesday")
         }
     } isWrong: { stage in
-        // Nobody can tell of a claim whose watch is late; it is a good one, and the seal has proved what is on it.
-        let isLate = stage.world.wire.wasHeldBack("persistentvolumeclaims")
-        return endsEarly(stage, "monday", "orders-a", "TargetReplaced")
-            ?? (isLate
-                ? isEither(stage, "orders-c", ["TargetReplaced"])
-                : endsEarly(stage, "wednesday", "orders-c", "TargetReplaced"))
-            ?? isEither(stage, "orders-b", ["TargetReplaced"])
+        endsEarly(stage, "monday", "orders-a", "TargetReplaced")
+            ?? endsEarly(stage, "wednesday", "orders-c", "TargetReplaced") ?? isEither(
+                stage, "orders-b", ["TargetReplaced"])
             ?? saysWhatIsLeft(stage, "monday") ?? stage.harm
     }
 

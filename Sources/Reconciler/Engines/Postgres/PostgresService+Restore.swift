@@ -87,6 +87,11 @@ extension PostgresService {
             || (pod?.initContainers ?? []).contains { $0.name == initContainer }
     }
 
+    /// Whether a restored service is not open yet: it has something of the quarantine, or is stopped.
+    package static func isToBeOpened(_ statefulSet: StatefulSet, _ profile: ImageProfile) -> Bool {
+        isQuarantined(statefulSet, profile) || statefulSet.spec?.replicas == 0
+    }
+
     /// Whether nobody can connect to the server of a StatefulSet. What else the quarantine has somebody may have put back into
     /// an open one; this is what keeps clients out.
     package static func isUnreachable(_ statefulSet: StatefulSet, _ profile: ImageProfile) -> Bool {

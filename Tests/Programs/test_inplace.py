@@ -50,6 +50,18 @@ class RestoreCases:
         self.assertEqual((again["code"], again["already"], again["swapped"], again["timeline"]), ("OK", True, True, 2))
         self.assertEqual(self.rows(), 1112)
 
+    def test_what_the_service_is_told_of_stores_is_not_heeded(self):
+        stores = [name for name in self.bucket.environment("") if name.startswith(("AWS_", "WALG_"))]
+        self.assertIn("AWS_SECRET_ACCESS_KEY", stores)
+        before = self.service()
+        # Without the keys it reads nothing: they count as the service's own.
+        own = [name for name in stores if name != "AWS_SECRET_ACCESS_KEY"]
+        result = self.restore(REPRISE_STORE_VARIABLES=" ".join(own))
+        self.assertUndone(result, result["code"], before)
+        result = self.restore(REPRISE_STORE_VARIABLES=" ".join(stores), AWS_ACCESS_KEY="the service's",
+                              WALE_S3_PREFIX="s3://elsewhere\nAWS_REGION=nowhere", REPRISE_RUN_UID="run-2")
+        self.assertDone(result)
+
     def test_what_only_the_volume_had(self):
         self.own_archive()
         self.service("killed")

@@ -135,6 +135,8 @@ struct InPlaceJobTests {
         let stores = env.filter { $0.name.hasPrefix("AWS_") || $0.name.hasPrefix("WALG_") }
         let access = try #require(RepositoryAccess(Story.repository("prod", prefix: "prod")))
         #expect(stores == (role == .replace ? access.environment : []))
+        let meant = env.first { $0.name == "REPRISE_STORE_VARIABLES" }?.value
+        #expect(meant == stores.map(\.name).joined(separator: " "), "what comes by envFrom is unset")
     }
 
     @Test("it runs where the service's pod runs, with its means", arguments: roles)

@@ -150,11 +150,14 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
             VariableManifest("REPRISE_DEADLINE_SECONDS", value: "\(deadline)"),
         ]
         own += variables
+        let stores = variables.map(\.name).filter(Self.isStores)
+        own.append(VariableManifest("REPRISE_STORE_VARIABLES", value: stores.joined(separator: " ")))
         var container = ContainerManifest(name: PostgresJobs.container, image: image)
         container.imagePullPolicy = unit.container.imagePullPolicy
-        container.command = Expansion.shell(PostgresPrograms.inplace)
+        container.command = PostgresCommands.inplace
         let names = Set(own.map(\.name))
-        // Ours last, and each name once: what the service is told about its own archive is not for this program.
+        // Ours last, and each name once: what the service is told about its own archive is not for this program, which
+        // unsets what comes by `envFrom`.
         container.env =
             (unit.container.env ?? []).filter { !names.contains($0.name) && !Self.isStores($0.name) }
             .map { VariableManifest(copied: $0) } + own
@@ -181,7 +184,9 @@ package struct PostgresInPlaceJobs: Equatable, Sendable {
     }
 
     /// Variables that say where archives are and who may read them: those of the source are set instead.
-    private static func isStores(_ name: String) -> Bool { name.hasPrefix("AWS_") || name.hasPrefix("WALG_") }
+    private static func isStores(_ name: String) -> Bool {
+        ["AWS_", "WALG_", "WALE_"].contains { name.hasPrefix($0) }
+    }
 
     private func mounts(isReadOnly: Bool) -> [VolumeMount] {
         let known = Set((unit.template.volumes ?? []).filter(\.isKnown).map(\.name))

@@ -45,7 +45,7 @@ package struct PostgresJobs: Sendable {
         _ ordinal: Int, expecting pinned: PinnedBackup, after restore: ServiceRestore, checks: [VerificationCheck],
         deadline: Int64
     ) -> JobManifest {
-        var container = serviceContainer(program: PostgresPrograms.seal)
+        var container = serviceContainer(PostgresCommands.seal)
         container.env += [
             token(.seal, ordinal),
             VariableManifest("REPRISE_DEADLINE_SECONDS", value: "\(deadline)"),
@@ -95,7 +95,7 @@ package struct PostgresJobs: Sendable {
     package func backup(
         _ ordinal: Int, podIP: String, podUID: String, to access: RepositoryAccess, path: String, deadline: Int64
     ) -> JobManifest {
-        var container = serviceContainer(program: PostgresPrograms.backup)
+        var container = serviceContainer(PostgresCommands.backup)
         container.env += access.environment
         container.env += [
             token(.backup, ordinal),
@@ -126,10 +126,10 @@ package struct PostgresJobs: Sendable {
         }
     }
 
-    private func serviceContainer(program: String) -> ContainerManifest {
+    private func serviceContainer(_ command: [String]) -> ContainerManifest {
         var container = ContainerManifest(name: Self.container, image: request.image)
         container.imagePullPolicy = request.service.imagePullPolicy
-        container.command = Expansion.shell(program)
+        container.command = command
         container.env = [
             VariableManifest("PGDATA", value: request.profile.dataDirectory(major: request.major)),
             VariableManifest("PG_MAJOR", value: "\(request.major)"),

@@ -130,7 +130,7 @@ extension PostgresService {
     var restoreContainer: ContainerManifest? {
         guard case .initContainer(let restore) = restore else { return nil }
         var container = imageContainer(named: Self.initContainer)
-        container.command = Expansion.shell(PostgresPrograms.restore)
+        container.command = PostgresCommands.restore
         container.env =
             userEnvironment + source.environment + [
                 VariableManifest("PGDATA", value: profile.dataDirectory(major: request.major)),

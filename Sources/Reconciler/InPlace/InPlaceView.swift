@@ -97,12 +97,11 @@ extension RestoreRunBehavior {
     /// Reads what a run that works in place needs at its stage.
     static func observeInPlace(_ snapshot: inout RestoreRunSnapshot, through reader: inout some Reader) {
         let run = snapshot.run
-        let read = InPlaceRequest.read(run)
-        snapshot.findings = read.findings
-        var view = InPlaceView(read.request)
+        let request = snapshot.understandInPlace(through: &reader)
+        var view = InPlaceView(request)
         let space = run.metadata.namespace ?? ""
         let planned = snapshot.record.inPlace
-        if let name = read.request?.service { view.service = reader.object(ManagedService.self, space, name) }
+        if let name = request?.service { view.service = reader.object(ManagedService.self, space, name) }
         if let name = planned?.workload ?? view.service.value?.spec?.workload?.name {
             view.workload = watching(ServiceWorkload.self, space, name, &reader)
         }
@@ -121,7 +120,7 @@ extension RestoreRunBehavior {
         }
         if isUnderWay, let planned {
             observeWork(planned, &view, &snapshot, &reader)
-        } else if let request = read.request {
+        } else if let request {
             observeForPlan(request, &view, &snapshot, &reader)
         }
         snapshot.inPlace = view

@@ -135,8 +135,8 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     }
 
     /// What follows from the spec alone: nearly all passes are about something else.
-    private struct Understood: Sendable {
-        var request: RunRequest?
+    private struct Understood<Request: Sendable>: Sendable {
+        var request: Request?
         var findings: [PlanFinding]
         var digest: String
     }
@@ -150,12 +150,27 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
             copied: record.copied)
         let understood = reader.remembered("request", of: asked) { _ in
             let read = RunRequest.read(run)
-            return Understood(
+            return Understood<RunRequest>(
                 request: read.request, findings: read.findings, digest: RestoreRunBehavior.specDigest(run))
         }
         request = understood.request
         findings = understood.findings
         knownDigest = understood.digest
+    }
+
+    /// Reads what is asked for of a run in place.
+    mutating func understandInPlace(through reader: inout some Reader) -> InPlaceRequest? {
+        let run = run
+        let metadata = run.metadata
+        let asked = Asked(namespace: metadata.namespace, name: metadata.name, uid: metadata.uid, spec: run.spec)
+        let understood = reader.remembered("request in place", of: asked) { _ in
+            let read = InPlaceRequest.read(run)
+            return Understood<InPlaceRequest>(
+                request: read.request, findings: read.findings, digest: RestoreRunBehavior.specDigest(run))
+        }
+        findings = understood.findings
+        knownDigest = understood.digest
+        return understood.request
     }
 
     /// Checks the repositories that are there.

@@ -163,6 +163,25 @@ struct InPlaceLossTests {
         #expect(world.run.status?.message?.contains("look at claim data-orders-db-0") == true)
     }
 
+    @Test(
+        "what was said stands while things are read again: an answer is no reason to write",
+        arguments: ["namespace", "pods"])
+    func quietWhileReading(_ what: String) {
+        var world = Self.replacing()
+        world.reader.objects[InPlaceWorld.workload().ref] = nil
+        world.settle()
+        let said = world.run.status
+        #expect(world.condition(RunCondition.stalled)?.reason == "WorkplaceMissing")
+        if what == "namespace" { world.reader.unread = [Ref(Namespace.resourceKind, "", "staging")] }
+        world.reader.isLookingAtLists = what == "pods"
+        world.settle()
+        #expect(world.run.status == said)
+        world.reader.unread = []
+        world.reader.isLookingAtLists = false
+        world.settle()
+        #expect(world.run.status == said)
+    }
+
     @Test("what holds up the Job that puts the data back is said")
     func undoIsHeldUp() throws {
         var world = Self.replacing()

@@ -17,6 +17,9 @@ extension RestoreRunBehavior {
         let next = Recovery(snapshot: snapshot, view: view, planned: planned, way: way, now: draft.now).next()
         var wake = Wake.onChange
         switch next {
+        case .look:
+            // What was said stands: a write would be a reason to read again, and each answer one to write.
+            guard snapshot.failure != nil else { return Decision() }
         case .wait(let words, let obstacle):
             draft.working("CleaningUp", "\(ending.message); \(words)")
             if let obstacle { draft.waiting(obstacle.reason, "\(ending.message); \(obstacle.message)") }
@@ -49,6 +52,8 @@ struct Recovery {
 
     enum Next {
         case wait(String, PlanFinding? = nil)
+        /// Something is being read.
+        case look
         /// What it needs is not there, and is waited for until then.
         case miss(PlanFinding, Timestamp)
         case perform(String, [Effect])
@@ -106,9 +111,9 @@ struct Recovery {
         if let permit = view.permits[.replace]?.value {
             return .perform("taking the permit away", [.delete(permit.seen)])
         }
-        guard let job = snapshot.jobs[.replace] else { return .wait("looking for its Jobs") }
+        guard let job = snapshot.jobs[.replace] else { return .look }
         switch job.state {
-        case .unknown: return .wait("looking for its Jobs")
+        case .unknown: return .look
         case .running(_, _):
             guard let made = job.made else {
                 // The pod that is still there may be that of the Job that was made after this.
@@ -122,16 +127,16 @@ struct Recovery {
 
     /// Has the volume say what became of the data, and puts the old back if it is held.
     private func undo() -> Next {
-        guard let isLeaving = view.isSpaceLeaving else { return .wait("reading the namespace") }
+        guard let isLeaving = view.isSpaceLeaving else { return .look }
         if isLeaving {
             return .done("NotPossible", "the old data could not be put back: the namespace is being deleted")
         }
         if let lost = RestoreRunBehavior.lostClaim(snapshot, planned) {
             return end("NotPossible", "the old data could not be put back: \(lost.message)")
         }
-        guard let observation = snapshot.jobs[.undo] else { return .wait("looking for its Jobs") }
+        guard let observation = snapshot.jobs[.undo] else { return .look }
         switch observation.state {
-        case .unknown: return .wait("looking for its Jobs")
+        case .unknown: return .look
         case .absent: return begin(observation.ordinal)
         case .foreign, .exhausted: return end("NotUndone", notKnown)
         case .running(let obstacle, _): return .wait("putting the old data back", obstacle)
@@ -189,7 +194,7 @@ struct Recovery {
         // Somebody else has decided on it since, unless it is the 0 that this run has set.
         guard workload.replicas == 0, snapshot.record.mayWriteSince != nil else { return nil }
         switch RestoreRunBehavior.lockState(snapshot, view) {
-        case .looking, .noTarget: return .wait("reading StatefulSet \(planned.workload)")
+        case .looking, .noTarget: return .look
         case .taken(let other):
             return .wait("\(other.finding(planned.workload).message): the service is started when that run has ended")
         case .free: return .perform("putting the lock on again", [RestoreRunBehavior.lock(snapshot, workload)])

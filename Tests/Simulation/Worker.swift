@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import JSON
+import Resources
 import Seams
 import TestSupport
 
@@ -169,13 +171,19 @@ enum Replay {
         let campaign = Campaign(seed: options.seed, scenarios: [scenario])
         guard let schedule = campaign.schedule(of: script) else { return false }
         var kept: Stage?
+        var said: [String] = []
         let verdict = schedule.play { stage in
             kept = stage
+            guard options.trace else { return }
+            stage.world.api.observers.append { change in
+                guard change.key.kind == .runs else { return }
+                said.append("\(stage.world.scheduler.now) \(change.key) says \(Self.words(of: change.object))")
+            }
             stage.world.wire.keepsTrace = options.trace
             stage.world.keepsJournals = options.trace
         }
         if options.trace, let stage = kept {
-            var lines = stage.world.wire.trace
+            var lines = stage.world.wire.trace + said
             for incarnation in stage.world.incarnations {
                 lines += incarnation.journal.lines(from: .debug).map { line in
                     let parts = line.split(separator: " ", maxSplits: 1)
@@ -193,6 +201,18 @@ enum Replay {
         if verdict.violations.isEmpty { print("all held; the goal was reached after \(verdict.duration) ms") }
         print("trace \(verdict.trace)")
         return verdict.violations.isEmpty
+    }
+
+    /// What a run says of itself.
+    private static func words(of run: JSONValue) -> String {
+        let status = run["status"]
+        let conditions = (status?.items("conditions") ?? []).map { condition in
+            let words = ["type", "status", "reason", "message"].map { condition.text($0) ?? "" }
+            return "\(words[0])=\(words[1]) \(words[2]): \(words[3])"
+        }
+        let steps = (status?.items("restore", "completedSteps") ?? []).compactMap(\.string)
+        return "\(status?.text("message") ?? "nothing") [\(steps.joined(separator: " "))] "
+            + conditions.joined(separator: "; ")
     }
 
     private static func moment(_ line: String) -> Int64 { Int64(line.prefix { $0 != " " }) ?? 0 }

@@ -47,7 +47,7 @@ package final class Adversary {
         world.wire.interfere = { [unowned self] call, moment in meet(call, moment) }
         // Another object of the same name owes nothing.
         world.api.observers.append { [unowned self] change in
-            guard change.kind == .deleted, !pauses.isEmpty else { return }
+            guard change.kind == .deleted || change.before == nil, !pauses.isEmpty else { return }
             let place = "/\(change.key.kind.plural)/\(change.key.name)"
             pauses = pauses.filter { !$0.key.contains(place) }
         }

@@ -178,7 +178,7 @@ package struct Campaign: Sendable {
     /// - Returns: `nil` when there is no such story.
     package func schedule(of script: FaultScript) -> Schedule? {
         profiles.first { $0.scenario.name == script.story }
-            .map { Schedule($0.scenario, script, usual: $0.usual) }
+            .map { Schedule($0.scenario, script, usual: $0.usual, usualPasses: $0.verdict.passes) }
     }
 }
 

@@ -20,6 +20,7 @@ package final class Invariants {
     /// By run: somebody has edited its StatefulSet.
     private var spoiled: Set<String> = []
     private var leaseLost: Int64?
+    private var circles = Circles()
     /// So long the ledger keeps what it was sent before it is written, in milliseconds.
     private static let onItsWay: Int64 = 30_000
     /// By UID: what a controller has made.
@@ -57,6 +58,11 @@ package final class Invariants {
             if change.before == nil, let uid = change.object.text("metadata", "uid") { made.insert(uid) }
             checkLeader(change.writer, "\(change.key)")
             checkOwnership(change)
+            if change.kind == .modified,
+                let (one, other) = circles.follow(change.key, change.object, at: world.scheduler.now)
+            {
+                broken("\(change.key) says in turn '\(one)' and '\(other)'")
+            }
         }
         switch change.key.kind {
         case .statefulSets, .services: checkOpening(change)

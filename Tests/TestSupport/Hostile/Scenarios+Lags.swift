@@ -5,7 +5,7 @@ import Resources
 
 /// Stories of caches that lag, leaders that come and go, and clocks that are set.
 extension Scenario {
-    static let watched: [Scenario] = [forgotten, podsLag, orphanedSeal]
+    static let watched: [Scenario] = [forgotten, podsLag, claimsLag, orphanedSeal]
     static let leaders: [Scenario] = [thawed, hourAhead, standbyAhead, noLease]
 
     /// A run is cancelled while watches lag, and before they have told of what was deleted the history is forgotten.
@@ -36,6 +36,17 @@ extension Scenario {
         }
     } isWrong: {
         expect($0, "orders-a", everything, ["Completed"])
+    }
+
+    /// The claim is heard of long after it was made, and the run is cancelled meanwhile.
+    static let claimsLag = Scenario("claims-are-told-late", isSmooth: false) { stage in
+        stage.run("monday", into: "orders-a")
+        stage.when("orders-a", is: "Planned") { stage in
+            stage.world.wire.holdBack("persistentvolumeclaims", until: stage.world.scheduler.now + 4_000)
+        }
+        stage.when("orders-a", is: "Provision", after: 200) { $0.cancel("monday") }
+    } isWrong: {
+        endsEarly($0, "monday", "orders-a", "Cancelled")
     }
 
     /// Somebody deletes the Job of the seal and leaves its pod, which goes on.

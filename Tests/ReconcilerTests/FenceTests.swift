@@ -267,6 +267,8 @@ import Testing
         reader.unread = [claim.ref]
         let asked = pass(run, &reader)
         #expect(!isOpened(asked) && asked.status?.restore?.ending == nil, "not before it is known")
+        let late = pass(run, &reader, at: Story.now.adding(seconds: 7_200))
+        #expect(!isOpened(late) && late.status?.restore?.ending == nil, "and no verdict either, however late it is")
         reader.unread = []
         switch loss {
         case .claimGone: reader.gone = [claim.ref]

@@ -156,11 +156,12 @@ extension RestoreRunBehavior {
         let term = way.term(of: step).flatMap { $0.ends < whole.ends ? $0 : nil } ?? whole
         let (limit, ends) = (term.limit, term.ends)
         // No verdict while something is read for the first time; but what can't be read must not hold a step for ever.
-        if way.isLooking, draft.now >= ends, draft.record.unreadableSince == nil {
+        let isLooking = way.isLooking || said == nil
+        if isLooking, draft.now >= ends, draft.record.unreadableSince == nil {
             draft.record.unreadableSince = draft.now.wholeSecond
         }
         let blind = draft.record.unreadableSince?.adding(seconds: lookingLimit)
-        if !fresh, !way.isLooking || blind.map({ draft.now >= $0 }) ?? false, draft.now >= ends,
+        if !fresh, !isLooking || blind.map({ draft.now >= $0 }) ?? false, draft.now >= ends,
             effects.isEmpty || draft.now >= ends.adding(seconds: limit)
         {
             let finding = way.lateness(of: step, limit, detail)

@@ -47,7 +47,7 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package var occupants: Occupants
     package var claim: Observed<PersistentVolumeClaim>
     /// The same by a quorum read; read only while the service is about to be opened.
-    package var claimToOpen: Observed<PersistentVolumeClaim> = .unknown
+    package var claimToOpen: Observed<PersistentVolumeClaim> = .absent(confirmed: false)
     package var statefulSet: Observed<StatefulSet>
     package var pod: Observed<Pod>
     /// Why there is none; read only while there should be one.

@@ -165,19 +165,22 @@ struct InPlaceLossTests {
 
     @Test(
         "what was said stands while things are read again: an answer is no reason to write",
-        arguments: ["namespace", "pods"])
-    func quietWhileReading(_ what: String) {
+        arguments: [false, true])
+    func quietWhileReading(hasFailed: Bool) {
         var world = Self.replacing()
         world.reader.objects[InPlaceWorld.workload().ref] = nil
+        if hasFailed {
+            world.reader.failure = Failure(
+                effect: "create ConfigMap", reason: "Forbidden", message: "no more of them", disposition: .terminal,
+                count: 2, since: world.now)
+        }
         world.settle()
         let said = world.run.status
-        #expect(world.condition(RunCondition.stalled)?.reason == "WorkplaceMissing")
-        if what == "namespace" { world.reader.unread = [Ref(Namespace.resourceKind, "", "staging")] }
-        world.reader.isLookingAtLists = what == "pods"
+        #expect(world.condition(RunCondition.stalled)?.reason == (hasFailed ? "Forbidden" : "WorkplaceMissing"))
+        world.reader.unread = [Ref(Namespace.resourceKind, "", "staging")]
         world.settle()
         #expect(world.run.status == said)
         world.reader.unread = []
-        world.reader.isLookingAtLists = false
         world.settle()
         #expect(world.run.status == said)
     }

@@ -34,6 +34,20 @@ import Testing
         #expect(planned(settle(run, reader).run)?.isTrue == true)
     }
 
+    @Test("what was said of it stands while the names are looked up again: each write is a reason to")
+    func quietWhileReading() {
+        var reader = Story.scanned()
+        let leaving = claim(isDeleting: true)
+        reader.strangers[leaving.ref] = leaving
+        let (run, _, _) = settle(Story.run(), reader)
+        reader.unread = [
+            leaving.ref, Ref(StatefulSet.resourceKind, "staging", "orders"),
+            Ref(Service.resourceKind, "staging", "orders"), Ref(Service.resourceKind, "staging", "orders-pods"),
+        ]
+        let asked = pass(run, &reader)
+        #expect(asked.status == nil || asked.status == run.status)
+    }
+
     @Test("one that stays is a refusal after ten minutes, and one that does not go is one at once")
     func refuses() {
         var reader = Story.scanned()

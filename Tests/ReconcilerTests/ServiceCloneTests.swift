@@ -221,6 +221,19 @@ struct ServiceCloneTests {
         #expect(decision.status?.conditions?.condition("Ready")?.reason == "DataMissing")
     }
 
+    @Test("what was said of a claim that is gone stands while it is looked up again", arguments: [0, 1])
+    func quietWhileReading(_ replicas: Int) {
+        let (restored, seen) = Self.restored()
+        var (clone, reader) = (restored, seen)
+        reader.add(AdvanceTests.statefulSet(replicas: replicas, quarantined: false))
+        reader.objects[AdvanceTests.claim().ref] = nil
+        clone.status = Self.decide(clone, &reader).status
+        #expect(clone.status?.conditions?.condition("Ready")?.reason == "DataMissing")
+        reader.unread = [AdvanceTests.claim().ref]
+        let asked = Self.decide(clone, &reader)
+        #expect(asked.status == nil || asked.status == clone.status)
+    }
+
     @Test("data that is gone is not restored again until someone asks")
     func dataMissing() {
         var (clone, reader) = Self.restored()

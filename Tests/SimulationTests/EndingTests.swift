@@ -109,6 +109,21 @@ import Testing
         #expect(story.rows.map(\.columns.status) == ["completed"])
     }
 
+    @Test func dataThatIsGoneUnderAStoppedServiceIsSaidOnce() throws {
+        let story = clonedStory()
+        story.world.user(
+            .patch, ModelKey(.statefulSets, Story.space, Story.name), ["spec": ["replicas": 0]])
+        #expect(story.world.runUntilQuiet())
+        story.world.user(.delete, ModelKey(.claims, Story.space, "data-\(Story.name)-0"))
+        // A pod that has ended holds its claim.
+        for job in story.jobs { story.world.user(.delete, ModelKey(.jobs, Story.space, job)) }
+        let before = story.world.wire.writeCount
+        #expect(story.world.runUntilQuiet())
+        #expect(story.claims.isEmpty)
+        #expect(story.cloneReason == "DataMissing", "\(story.report)")
+        #expect(story.world.wire.writeCount - before < 12, "an answer is no reason to write")
+    }
+
     @Test func anEmptyVolumeInTheDatasPlaceIsNoticed() throws {
         let story = clonedStory()
         story.world.user(.delete, ModelKey(.claims, Story.space, "data-\(Story.name)-0"))

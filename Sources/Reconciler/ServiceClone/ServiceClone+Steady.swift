@@ -18,6 +18,11 @@ extension ServiceCloneBehavior {
                     + "until spec.requestID changes", stalled: true)
             return Decision(status: draft.status)
         }
+        // What was said of the claim stands while it is looked up again: each write is a reason to.
+        switch snapshot.claim {
+        case .unknown, .absent(confirmed: false): return Decision()
+        case .present, .absent(confirmed: true): break
+        }
         switch snapshot.statefulSet {
         case .unknown, .absent(confirmed: false): return Decision()
         case .absent(confirmed: true):

@@ -22,8 +22,8 @@ extension PostgresPrograms {
         #                             tidy      removes what runs have left; beside the running server
         #   REPRISE_RUN_UID           required here, of letters, digits and hyphens: what the workspace is named by
         #   REPRISE_VOLUME            the mount point (/var/lib/postgresql)
-        #   REPRISE_STORE_VARIABLES   the names of those AWS_*, WALG_* and WALE_* variables that are meant for it, separated by
-        #                             blanks; where it is set, the others are unset
+        #   REPRISE_STORE_VARIABLES   the names of the variables that say to it where archives are and who may read them, separated
+        #                             by blanks; where it is set, others that say so are unset
         #   REPRISE_FENCE_SECONDS     how long to wait for another program on the volume (300), then TargetBusy
         #  restore and rollback
         #   REPRISE_STOPPED_AT        when the service was seen to be stopped, in seconds of the epoch: a server that started
@@ -60,7 +60,14 @@ extension PostgresPrograms {
         # What the service's own environment says about archives (envFrom) is not for us.
         if [ -n "${REPRISE_STORE_VARIABLES+set}" ]; then
           for name in $(env | sed -n 's/^\(\(AWS\|WALG\|WALE\)_[A-Za-z0-9_]*\)=.*/\1/p'); do
-            case " $REPRISE_STORE_VARIABLES " in *" $name "*) ;; *) unset "$name" ;; esac
+            case " $REPRISE_STORE_VARIABLES " in *" $name "*) continue ;; esac
+            # An image may say what else there is, a certificate or a limit.
+            case $name in
+              WAL[EG]_*PREFIX | AWS_ENDPOINT* | AWS_*REGION | AWS_ACCESS_KEY* | AWS_SECRET* | AWS_SESSION_TOKEN | AWS_PROFILE) ;;
+              AWS_ROLE* | AWS_WEB_IDENTITY* | AWS_SHARED_CREDENTIALS_FILE | AWS_CONFIG_FILE | AWS_S3_FORCE_PATH_STYLE) ;;
+              *) continue ;;
+            esac
+            unset "$name"
           done
         fi
 

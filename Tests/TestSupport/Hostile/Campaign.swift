@@ -36,8 +36,11 @@ package struct Campaign: Sendable {
         package var verdict: Verdict
         /// It brings data back, and does not end with a refusal.
         package var isLong: Bool { usual > 5_000 }
-        /// All that can go wrong with its calls.
+        /// All that can go wrong with its calls; also with those that only another telling had, where they belong to a cell
+        /// that some story's first telling comes to.
         package var sites: [Site]
+        /// What it is like with other seeds, without any fault; the first is the one above.
+        var tellings: [Telling]
     }
 
     /// Something that can go wrong with the calls of one place in a story.
@@ -64,20 +67,38 @@ package struct Campaign: Sendable {
 
     package init(seed: UInt64, scenarios: [Scenario] = Scenario.all) {
         self.seed = seed
-        let profiles = scenarios.map { scenario in
+        var profiles = scenarios.map { scenario in
             let verdict = Self.tell(scenario, seed)
             let places = verdict.places.sorted { $0.key < $1.key }.map { (place: $0.key, count: $0.value.count) }
-            let sites = places.flatMap { place, count in
-                CallTrouble.families.filter { $0.canHappen(to: place.call) }.map {
-                    Site(place: place, count: count, trouble: $0)
-                }
-            }
             return Profile(
-                scenario: scenario, usual: verdict.duration, places: places, verdict: verdict, sites: sites)
+                scenario: scenario, usual: verdict.duration, places: places, verdict: verdict,
+                sites: places.flatMap { Self.sites(of: $0.place, $0.count) },
+                tellings: [Telling(seed: seed, places: verdict.places)])
         }
+        let cells = Set(profiles.flatMap { $0.sites.map(\.cell) })
+        for index in profiles.indices { Self.tellAgain(&profiles[index], seed, cells) }
         self.profiles = profiles
-        cells = Set(profiles.flatMap { $0.sites.map(\.cell) }).sorted()
-        book = PlanBook(seed, profiles, cells)
+        self.cells = cells.sorted()
+        book = PlanBook(seed, profiles, self.cells)
+    }
+
+    private static func sites(of place: CallPlace, _ count: Int) -> [Site] {
+        CallTrouble.families.filter { $0.canHappen(to: place.call) }.map {
+            Site(place: place, count: count, trouble: $0)
+        }
+    }
+
+    /// Tells a story without a fault, each time with another seed, to see what depends on chance. What comes about by chance
+    /// only is looked for in the shortest story that has it, so short stories are told more often.
+    private static func tellAgain(_ profile: inout Profile, _ seed: UInt64, _ cells: Set<Cell>) {
+        var known = Set(profile.places.map(\.place))
+        for number in 1..<(profile.isLong ? 2 : 4) as Range<UInt64> {
+            let telling = calls(of: profile.scenario, seed &+ number &* 0x9E37_79B9)
+            profile.tellings.append(telling)
+            for (place, tally) in telling.places.sorted(by: { $0.key < $1.key }) where known.insert(place).inserted {
+                profile.sites += sites(of: place, tally.count).filter { cells.contains($0.cell) }
+            }
+        }
     }
 
     /// Tells a story without any fault.

@@ -3,16 +3,18 @@
 import JSON
 import Resources
 
-/// Finds who writes in circles: says one thing, then another, and the first again, as fast as it is answered. Each such
+/// Finds who writes in circles: says one thing, then others, and the first again, as fast as it is answered. Each such
 /// write is a reason to look again, and so it never ends.
 struct Circles {
     /// What was said last, by object, and when; the newest is the last one.
     private var said: [ModelKey: [(moment: Int64, words: JSONValue)]] = [:]
 
-    /// Within so many milliseconds. What fails is tried again later than that.
-    private static let span: Int64 = 2_000
-    /// So often the same two things are said in turn.
-    private static let rounds = 3
+    /// Within so many milliseconds. What fails is tried again later than that, and pods don't come and go as fast.
+    private static let span: Int64 = 1_000
+    /// So often the same is said, with something else in between.
+    private static let rounds = 5
+    /// So much of what was said is remembered.
+    private static let length = 20
 
     /// - Returns: What it says in turn, when it does.
     mutating func follow(_ key: ModelKey, _ object: JSONValue, at moment: Int64) -> (String, String)? {
@@ -28,11 +30,11 @@ struct Circles {
         var told = said[key] ?? []
         if told.last?.words == words { return nil }
         told.append((moment, words))
-        told = told.suffix(2 * Self.rounds)
+        told = told.suffix(Self.length).filter { moment - $0.moment <= Self.span }
         said[key] = told
-        guard told.count == 2 * Self.rounds, moment - told[0].moment <= Self.span,
-            told.indices.allSatisfy({ told[$0].words == told[$0 % 2].words })
-        else { return nil }
-        return (told[0].words.text("message") ?? "", told[1].words.text("message") ?? "")
+        guard told.count >= 2 * Self.rounds - 1, told.count(where: { $0.words == words }) >= Self.rounds else {
+            return nil
+        }
+        return (words.text("message") ?? "", told[told.count - 2].words.text("message") ?? "")
     }
 }

@@ -25,11 +25,11 @@ struct Plan {
         var profile: Int
         var site: Int
         var cell: Int
-        /// Its call's, in the profile's `places`.
+        /// Tells its call from others of the profile.
         var place: Int
         /// The fewest calls that any telling had.
         var count: Int
-        /// Tellings that had it, by their place in the profile's, with the calls; the first has it always.
+        /// Tellings that had it, by their place in the profile's, with the calls.
         var tellings: [(telling: Int, tally: CallTally)]
         /// The higher, the surer the same call is sent again afterwards.
         var persistence: Int
@@ -74,23 +74,18 @@ struct Plan {
     private static let enough = 22
     /// So many schedules are there for one cell; what does not come about in them is given up.
     private static let patience = 60
-    /// Stories are told so often without a fault, each time with another seed, to see what depends on chance.
-    private static let tellings: UInt64 = 2
 
     init(_ seed: UInt64, _ profiles: [Campaign.Profile], _ cells: [Cell]) {
         self.seed = seed
         weights = profiles.map(\.scenario.weight)
         isLong = profiles.map(\.isLong)
         let numbers = Dictionary(uniqueKeysWithValues: cells.enumerated().map { ($0.element, $0.offset) })
-        let all = profiles.map { profile in
-            [Campaign.Telling(seed: seed, places: profile.verdict.places)]
-                + (1..<Self.tellings).map { Campaign.calls(of: profile.scenario, seed &+ $0 &* 0x9E37_79B9) }
-        }
+        let all = profiles.map(\.tellings)
         seeds = all.map { $0.map(\.seed) }
         costs = profiles.map { $0.places.reduce(1) { $0 + ($1.place.call.what == "leases" ? 0 : $1.count) } }
         spots = profiles.enumerated().map { index, profile in
-            let places = Dictionary(
-                uniqueKeysWithValues: profile.places.enumerated().map { ($0.element.place, $0.offset) })
+            var places: [CallPlace: Int] = [:]
+            for site in profile.sites { places[site.place] = places[site.place] ?? places.count }
             return profile.sites.enumerated().map { number, site in
                 let tallies = all[index].enumerated().compactMap { telling, calls in
                     calls.places[site.place].map { (telling: telling, tally: $0) }

@@ -29,7 +29,7 @@ extension Scenario {
     }
 
     /// One service is cloned to the archive's end.
-    package static let clone = Scenario("clone", mostCalls: 145) {
+    package static let clone = Scenario("clone", mostCalls: 146) {
         $0.clone("orders-a")
     } isWrong: {
         expect($0, "orders-a", everything, ["Completed"])

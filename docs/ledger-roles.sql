@@ -1,13 +1,19 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Roles for the ledger. Run it once as a superuser (or the database's owner with CREATEROLE), connected to the
--- ledger's database, after the first migrations. Running it again changes nothing.
+-- Roles for the ledger. Run it once as a superuser, connected to the ledger's database, after the first migrations.
+-- Running it again changes nothing.
 --
 --   reprise_owner    owns the schema and runs migrations. Give it to whoever upgrades the controller.
 --   reprise_writer   the controller: reads and writes runs, only appends to the audit, can't change the schema.
 --   reprise_auditor  reads, and nothing else.
 --
--- These roles can't log in. Make a login of your own for each and let your secret store set the password:
+-- These roles can't log in. The role with which the controller was installed loses its rights in the tables: give it
+-- those of a writer in the same session, and take the database from it, since an owner may drop it:
+--
+--   GRANT reprise_writer TO reprise;
+--   ALTER DATABASE reprise OWNER TO reprise_owner;
+--
+-- Where there is no such login yet, make one and let your secret store set the password:
 --
 --   CREATE ROLE reprise LOGIN IN ROLE reprise_writer;
 --

@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from harness import NEW  # noqa: E402
+from harness import NEW, program_text  # noqa: E402
 from inplace_harness import ROWS, InPlaceTest, snapshot, wait_until  # noqa: E402
 from support import BIN, STEP_DOWN, Cluster  # noqa: E402
 
@@ -61,6 +61,16 @@ class RestoreCases:
         result = self.restore(REPRISE_STORE_VARIABLES=" ".join(stores), AWS_ACCESS_KEY="the service's",
                               WALE_S3_PREFIX="s3://elsewhere\nAWS_REGION=nowhere", REPRISE_RUN_UID="run-2")
         self.assertDone(result)
+
+    def test_what_an_image_says_of_certificates_and_limits_stays(self):
+        head, _ = program_text("inplace").split("is_swapped() {")
+        self.text_of = lambda name: head + 'env >"$REPRISE_VOLUME/environment"; fact_string code OK; finish OK'
+        self.service()
+        self.start_program("inspect", REPRISE_STORE_VARIABLES="AWS_REGION", AWS_REGION="here", AWS_ROLE_ARN="own",
+                           WALG_S3_PREFIX="s3://own", WALG_S3_CA_CERT_FILE="/ca.crt", WALG_DOWNLOAD_CONCURRENCY="2")()
+        left = {line.split("=")[0] for line in (self.volume / "environment").read_text().splitlines()}
+        self.assertEqual({name for name in left if name.startswith(("AWS_", "WALG_"))},
+                         {"AWS_REGION", "WALG_S3_CA_CERT_FILE", "WALG_DOWNLOAD_CONCURRENCY"})
 
     def test_what_only_the_volume_had(self):
         self.own_archive()

@@ -253,12 +253,10 @@ extension RestoreRunBehavior {
             case .exhausted(let why): return .refused([unreadable(role, why)])
             }
         }
-        let isScanned = scans[.scanSource] != nil && (archiveAccess == nil || scans[.scanArchive] != nil)
-        if isScanned, !areOccupantsKnown(snapshot.occupants) { return .reading("looking at what has its name") }
-        guard case .absent = snapshot.occupants.claim, case .absent = snapshot.occupants.statefulSet,
-            !snapshot.occupants.clientService.isUnknown, !snapshot.occupants.headlessService.isUnknown,
-            let sourceScan = scans[.scanSource], archiveAccess == nil || scans[.scanArchive] != nil
-        else { return .looking("looking at the archives", effects, obstacle) }
+        guard let sourceScan = scans[.scanSource], archiveAccess == nil || scans[.scanArchive] != nil else {
+            return .looking("looking at the archives", effects, obstacle)
+        }
+        guard areOccupantsKnown(snapshot.occupants) else { return .reading("looking at what has its name") }
         return .seen(
             PlanInput(
                 request: request, source: sourceAccess, sourcePath: path, sourceScan: sourceScan,

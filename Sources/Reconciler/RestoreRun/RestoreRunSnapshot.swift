@@ -47,7 +47,7 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package var occupants: Occupants
     package var claim: Observed<PersistentVolumeClaim>
     /// The same by a quorum read; read only while the service is about to be opened.
-    package var claimToOpen: Observed<PersistentVolumeClaim> = .absent(confirmed: false)
+    package var claimToOpen: Observed<PersistentVolumeClaim> = .unknown
     package var statefulSet: Observed<StatefulSet>
     package var pod: Observed<Pod>
     /// Why there is none; read only while there should be one.
@@ -141,32 +141,28 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
         var digest: String
     }
 
-    /// Reads what is asked for.
+    /// Reads what is asked for of a run that makes a new service.
     fileprivate mutating func understand(through reader: inout some Reader) {
+        request = understand("request", through: &reader) { RunRequest.read($0) }
+    }
+
+    /// Reads what is asked for of a run in place.
+    mutating func understandInPlace(through reader: inout some Reader) -> InPlaceRequest? {
+        understand("request in place", through: &reader, InPlaceRequest.read)
+    }
+
+    private mutating func understand<Request: Sendable>(
+        _ topic: String, through reader: inout some Reader,
+        _ read: (RestoreRun) -> (request: Request?, findings: [PlanFinding])
+    ) -> Request? {
         let run = run
         let metadata = run.metadata
         let asked = Asked(
             namespace: metadata.namespace, name: metadata.name, uid: metadata.uid, spec: run.spec,
             copied: record.copied)
-        let understood = reader.remembered("request", of: asked) { _ in
-            let read = RunRequest.read(run)
-            return Understood<RunRequest>(
-                request: read.request, findings: read.findings, digest: RestoreRunBehavior.specDigest(run))
-        }
-        request = understood.request
-        findings = understood.findings
-        knownDigest = understood.digest
-    }
-
-    /// Reads what is asked for of a run in place.
-    mutating func understandInPlace(through reader: inout some Reader) -> InPlaceRequest? {
-        let run = run
-        let metadata = run.metadata
-        let asked = Asked(namespace: metadata.namespace, name: metadata.name, uid: metadata.uid, spec: run.spec)
-        let understood = reader.remembered("request in place", of: asked) { _ in
-            let read = InPlaceRequest.read(run)
-            return Understood<InPlaceRequest>(
-                request: read.request, findings: read.findings, digest: RestoreRunBehavior.specDigest(run))
+        let understood = reader.remembered(topic, of: asked) { _ in
+            let (request, findings) = read(run)
+            return Understood(request: request, findings: findings, digest: RestoreRunBehavior.specDigest(run))
         }
         findings = understood.findings
         knownDigest = understood.digest

@@ -78,9 +78,8 @@ struct NewServiceWay: Way {
     let world: Workplace?
 
     var isLooking: Bool {
-        snapshot.claim.isUnknown || snapshot.claimToOpen.isUnknown || snapshot.statefulSet.isUnknown
-            || snapshot.pod.isUnknown || snapshot.clientService.isUnknown
-            || snapshot.jobs.values.contains { $0.state == .unknown }
+        snapshot.claim.isUnknown || snapshot.statefulSet.isUnknown || snapshot.pod.isUnknown
+            || snapshot.clientService.isUnknown || snapshot.jobs.values.contains { $0.state == .unknown }
     }
 
     func evidence(of step: Step) -> Evidence {

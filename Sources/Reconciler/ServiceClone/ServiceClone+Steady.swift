@@ -18,16 +18,12 @@ extension ServiceCloneBehavior {
                     + "until spec.requestID changes", stalled: true)
             return Decision(status: draft.status)
         }
-        // What was said of the claim stands while it is looked up again: each write is a reason to.
-        switch snapshot.claim {
-        case .unknown, .absent(confirmed: false): return Decision()
-        case .present, .absent(confirmed: true): break
-        }
+        // What was said of the claim stands while it is looked up again: each write is a reason to. And a StatefulSet is made
+        // again around its data or not at all: without a claim Kubernetes makes an empty one, and the image a new database.
+        guard snapshot.claim.value != nil else { return Decision() }
         switch snapshot.statefulSet {
         case .unknown, .absent(confirmed: false): return Decision()
         case .absent(confirmed: true):
-            // Around its data or not at all: without a claim Kubernetes makes an empty one, and the image a new database.
-            guard snapshot.claim.value != nil else { return Decision() }
             return makeAgain(snapshot, service, draft)
         case .present(let statefulSet): return judge(statefulSet, snapshot, service, draft)
         }

@@ -58,6 +58,9 @@ package final class Adversary {
         taken.contains { if case .event(_, let event) = $0 { !event.isHarmless } else { false } }
     }
 
+    /// How many Jobs somebody has deleted.
+    package private(set) var deletedJobs = 0
+
     /// Writes that were sent again although their pause was not over, in words.
     package private(set) var impatience: [String] = []
     /// Until when a write is not to be sent again, by who sends what.
@@ -322,7 +325,11 @@ package final class Adversary {
         }
         switch trouble {
         case .leaseTaken: label([.leases], in: nil)
-        case .jobsDeleted: for (key, _) in api.all(.jobs) { api.acting(as: "somebody") { api.delete(key) } }
+        case .jobsDeleted:
+            for (key, _) in api.all(.jobs) {
+                deletedJobs += 1
+                api.acting(as: "somebody") { api.delete(key) }
+            }
         default: label([.statefulSets, .claims], in: nil)
         }
         note(fault, lasting: 0)

@@ -92,7 +92,7 @@ package struct Campaign: Sendable {
     /// only is looked for in the shortest story that has it, so short stories are told more often.
     private static func tellAgain(_ profile: inout Profile, _ seed: UInt64, _ cells: Set<Cell>) {
         var known = Set(profile.places.map(\.place))
-        for number in 1..<(profile.isLong ? 2 : 4) as Range<UInt64> {
+        for number in 1..<UInt64(profile.isLong ? 2 : 4) {
             let telling = calls(of: profile.scenario, seed &+ number &* 0x9E37_79B9)
             profile.tellings.append(telling)
             for (place, tally) in telling.places.sorted(by: { $0.key < $1.key }) where known.insert(place).inserted {

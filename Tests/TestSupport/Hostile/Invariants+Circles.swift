@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import JSON
+package import JSON
 import Resources
 
 /// Finds who writes in circles: says one thing, then others, and the first again, as fast as it is answered. Each such
 /// write is a reason to look again, and so it never ends.
-struct Circles {
+package struct Circles {
     /// What was said last, by object, and when; the newest is the last one.
     private var said: [ModelKey: [(moment: Int64, words: JSONValue)]] = [:]
 
@@ -16,8 +16,10 @@ struct Circles {
     /// So much of what was said is remembered.
     private static let length = 20
 
+    package init() {}
+
     /// - Returns: What it says in turn, when it does.
-    mutating func follow(_ key: ModelKey, _ object: JSONValue, at moment: Int64) -> (String, String)? {
+    package mutating func follow(_ key: ModelKey, _ object: JSONValue, at moment: Int64) -> (String, String)? {
         guard let status = object["status"] else { return nil }
         let conditions = status.items("conditions").map { condition -> JSONValue in
             var words = condition

@@ -16,7 +16,7 @@ extension Scenario {
         stage.when("orders-a", is: "Planned", after: stage.draw("claim", below: 40)) {
             $0.strangerMakesClaim("data-orders-a-0")
         }
-        stage.when("orders-b", is: "Claim", after: 6 + stage.draw("set", below: 24)) {
+        stage.when("orders-b", is: "Claim", after: stage.draw("set", below: 30)) {
             $0.strangerMakesStatefulSet("orders-b")
         }
         stage.when("orders-c", is: "Planned", after: stage.draw("service", below: 60)) {
@@ -73,8 +73,8 @@ extension Scenario {
         }
     } isWrong: { stage in
         endsEarly(stage, "monday", "orders-a", "TargetReplaced")
-            ?? endsEarly(stage, "wednesday", "orders-c", "TargetReplaced") ?? isEither(
-                stage, "orders-b", ["TargetReplaced"])
+            ?? endsEarly(stage, "wednesday", "orders-c", "TargetReplaced")
+            ?? isEither(stage, "orders-b", ["TargetReplaced"])
             ?? saysWhatIsLeft(stage, "monday") ?? stage.harm
     }
 

@@ -125,9 +125,8 @@ package struct Schedule {
         verdict.duration = world.scheduler.now
         verdict.recovery = world.scheduler.now - adversary.calmSince
         verdict.passes = world.passCount - before
-        // Jobs that are made again are heard of when the old ones go, too.
-        let areJobsMadeAgain = adversary.taken.contains { if case .world(_, .jobsDeleted) = $0 { true } else { false } }
-        let more = scenario.morePasses + Self.patientPasses * (areJobsMadeAgain ? 2 : 1)
+        // A Job that was deleted is heard of once more, and so is its pod: in no telling without a fault.
+        let more = scenario.morePasses + Self.patientPasses + 2 * adversary.deletedJobs
         if !adversary.isTouched, verdict.passes - more > usualPasses {
             verdict.violations.append(
                 "\(verdict.passes) passes after the last fault, and the whole story takes \(usualPasses)")

@@ -161,7 +161,7 @@ package final class ModelStream: HTTPStream, @unchecked Sendable {
     private var failure: ExchangeError?
     private var isClosed = false
     /// Nothing arrives any more, and nothing says so: a connection that has died silently.
-    private var isMute = false
+    private(set) var isMute = false
     /// How long the caller bears silence.
     var patience: Int64?
 

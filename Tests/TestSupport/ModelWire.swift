@@ -37,6 +37,8 @@ package struct WireCall: Sendable {
 
 /// Where a call is on its way.
 package enum WireMoment: Sendable {
+    /// Its caller has let it go. Nothing can happen to it yet: only onlookers are told.
+    case sent
     /// It has arrived, and nothing of it has happened.
     case arriving
     /// It has happened, and the answer is on its way back.
@@ -77,6 +79,9 @@ package final class ModelWire: @unchecked Sendable {
     package private(set) var idleWrites: [String] = []
     /// Asked at each moment of each call; the place for faults, and for kills.
     package var interfere: (WireCall, WireMoment) -> Interference = { _, _ in .none }
+    /// Told of each moment of each call before anything is done to it: rules, and people who act in between. They say by how
+    /// many milliseconds it is to be later; heeded when answering.
+    package var onlookers: [(WireCall, WireMoment) -> Int64] = []
     /// How late a watch may be, in milliseconds.
     package var watchLag: Int64 = 40
     /// How long one way of a call takes at most, in milliseconds.
@@ -172,6 +177,11 @@ package final class ModelWire: @unchecked Sendable {
     /// Each event of a kind is told twice until this moment.
     package func tellTwice(_ plural: String, until moment: Int64) { doubled[plural] = moment }
 
+    /// Whether somebody hears at once of what happens to a kind.
+    package func isTold(_ plural: String) -> Bool {
+        heldBack(plural) <= scheduler.now && streams(plural).contains { $0.isOpen && !$0.isMute }
+    }
+
     func heldBack(_ plural: String) -> Int64 { held.isEmpty ? 0 : held[plural] ?? 0 }
     func tellsTwice(_ plural: String) -> Bool { doubled.isEmpty ? false : (doubled[plural] ?? 0) > scheduler.now }
 
@@ -182,6 +192,7 @@ package final class ModelWire: @unchecked Sendable {
             number: calls.count, incarnation: incarnation, verb: verb, target: target, name: name, digest: digest)
         calls.append(call)
         if call.isWrite, !call.isAboutLease { writeCount += 1 }
+        _ = onlook(call, .sent)
         return call
     }
 
@@ -195,6 +206,7 @@ package final class ModelWire: @unchecked Sendable {
     ) {
         let purpose = "latency/\(call.isAboutLease ? "lease" : call.verb)"
         func arrive() {
+            _ = onlook(call, .arriving)
             // What was sent may arrive although its caller has given up: a cancelled task takes no write back.
             guard promise.isOpen || call.isWrite, !port.isSevered else { return }
             switch pass(call, .arriving, promise, instead) {
@@ -208,13 +220,14 @@ package final class ModelWire: @unchecked Sendable {
             let result = api.acting(as: call.incarnation) { act() }
             let (text, sum) = (try? result.get()).map(summary) ?? ("failed", 0)
             note(call, text, sum)
-            answer(result, wait: 0)
+            answer(result)
         }
-        func answer(_ result: Result<Value, any Error>, wait: Int64) {
+        func answer(_ result: Result<Value, any Error>) {
+            let wait = onlook(call, .answering)
             switch pass(call, .answering, promise, instead) {
             case .stopped: return
-            case .later(let more): return back(result, 1 + draw(purpose, below: latency) + more)
-            case .on: back(result, 1 + draw(purpose, below: latency))
+            case .later(let more): return back(result, 1 + draw(purpose, below: latency) + wait + more)
+            case .on: back(result, 1 + draw(purpose, below: latency) + wait)
             }
         }
         func back(_ result: Result<Value, any Error>, _ wait: Int64) {
@@ -222,10 +235,15 @@ package final class ModelWire: @unchecked Sendable {
             scheduler.after(wait, call.label) { [self] in
                 guard !port.isSevered else { return }
                 promise.fulfil(result)
+                _ = onlook(call, .answered)
                 _ = interfere(call, .answered)
             }
         }
         scheduler.after(1 + draw(purpose, below: latency), call.label, arrive)
+    }
+
+    private func onlook(_ call: WireCall, _ moment: WireMoment) -> Int64 {
+        onlookers.reduce(0) { $0 + $1(call, moment) }
     }
 
     private enum Passage {

@@ -35,6 +35,13 @@ package final class Invariants {
         self.user = user
         world.api.observers.append { [unowned self] change in look(at: change) }
         world.observeLedger { [unowned self] commit in look(at: commit) }
+        // Whoever has thawed may still send, and end before it arrives.
+        world.wire.onlookers.append { [unowned self] call, moment in
+            if moment == .sent, call.isWrite, !call.isAboutLease {
+                checkLeader(call.incarnation, "sent \(call.verb) \(call.target) \(call.name ?? "")")
+            }
+            return 0
+        }
     }
 
     /// The user's StatefulSet, which he may make again.
@@ -56,7 +63,7 @@ package final class Invariants {
         let isOurs = world.incarnations.contains { $0.name == change.writer }
         if isOurs, change.key.kind != .leases {
             if change.before == nil, let uid = change.object.text("metadata", "uid") { made.insert(uid) }
-            checkLeader(change.writer, "\(change.key)")
+            checkLeader(change.writer, "wrote \(change.key)")
             checkOwnership(change)
             if change.kind == .modified,
                 let (one, other) = circles.follow(change.key, change.object, at: world.scheduler.now)
@@ -71,13 +78,14 @@ package final class Invariants {
     }
 
     /// Only who holds the Lease writes. One that somebody has deleted is taken at once, and fences nobody.
-    private func checkLeader(_ writer: String, _ what: String) {
+    /// - Parameter what: What it did, in words.
+    private func checkLeader(_ writer: String, _ what: @autoclosure () -> String) {
         guard let lease = world.api.all(.leases, in: Simulation.controllerNamespace).first?.object else { return }
         let holder = lease.text("spec", "holderIdentity") ?? ""
         // Somebody has deleted it: what was sent under the one before is still on its way, and may wait for the ledger.
         if let leaseLost, world.scheduler.now - leaseLost < world.election.duration + Self.onItsWay { return }
         if !holder.hasPrefix("\(writer)_") {
-            broken("\(writer) wrote \(what) while the Lease was held by '\(holder)'")
+            broken("\(writer) \(what()) while the Lease was held by '\(holder)'")
         }
     }
 
@@ -290,7 +298,7 @@ package final class Invariants {
         let writer = world.api.writer
         let after = commit.after.columns
         if world.incarnations.contains(where: { $0.name == writer }) {
-            checkLeader(writer, "the ledger's row of \(after.name)")
+            checkLeader(writer, "wrote the ledger's row of \(after.name)")
         }
         if let before = commit.before?.columns {
             if LedgerWords.isTerminal(before.status), before.status != after.status, !before.inferred {

@@ -5,8 +5,8 @@ import Resources
 
 /// Stories of caches that lag, leaders that come and go, and clocks that are set.
 extension Scenario {
-    static let watched: [Scenario] = [forgotten, podsLag, claimsLag, orphanedSeal]
-    static let leaders: [Scenario] = [thawed, hourAhead, standbyAhead, noLease]
+    static let watched: [Scenario] = [forgotten, podsLag, claimsLag, answersLag, orphanedSeal]
+    static let leaders: [Scenario] = [thawed, thawedAtOnce, hourAhead, standbyAhead, noLease]
 
     /// A run is cancelled while watches lag, and before they have told of what was deleted the history is forgotten.
     static let forgotten = Scenario("cancelled-and-forgotten", isSmooth: false) { stage in
@@ -49,6 +49,27 @@ extension Scenario {
         endsEarly($0, "monday", "orders-a", "Cancelled")
     }
 
+    /// Somebody takes away what an answer tells of, and the watch has told of that long before the answer comes: a StatefulSet
+    /// that was just made, and a claim that was read by quorum, since the service is about to be opened on it.
+    static let answersLag = Scenario("answers-come-late", targets: 2, isSmooth: false) { stage in
+        stage.run("monday", into: "orders-a")
+        stage.run("tuesday", into: "orders-b")
+        let wire = stage.world.wire
+        stage.whenAnswered("POST", .statefulSets, "orders-a", late: 3_000) {
+            $0.strangerRemoves(.statefulSets, "orders-a")
+        }
+        // Of what is read, and gone before the watch tells of it, nobody can know.
+        stage.whenAnswered(
+            "GET", .claims, "data-orders-b-0", late: 1_000,
+            where: { stage.step(of: "orders-b") == "Seal" && wire.isTold("persistentvolumeclaims") }
+        ) {
+            $0.strangerRemoves(.claims, "data-orders-b-0")
+        }
+    } isWrong: { stage in
+        // The StatefulSet is made again, unless it was heard of before it was gone.
+        isEither(stage, "orders-a", ["TargetDeleted"]) ?? isEither(stage, "orders-b", ["TargetDeleted"])
+    }
+
     /// Somebody deletes the Job of the seal and leaves its pod, which goes on.
     static let orphanedSeal = Scenario("seal-without-its-job", isSmooth: false) { stage in
         stage.world.kubelet.jobDelay = 2_500
@@ -81,6 +102,32 @@ extension Scenario {
         }
     } isWrong: {
         endsEarly($0, "monday", "orders-a", "Cancelled")
+    }
+
+    /// The leader is frozen as it is about to hear that nothing of what it is to make is there (StatefulSet, pod, Service),
+    /// and thaws as its successor takes the Lease: what it makes of that answer it may no longer send.
+    static let thawedAtOnce = Scenario("thawed-as-another-leads", controllers: 2, isSmooth: false) { stage in
+        let wire = stage.world.wire
+        stage.run("monday", into: "orders-a")
+        stage.whenHeard {
+            $0.verb == "PUT" && $0.target.holds("/restoreruns/") && stage.step(of: "orders-a") == "Claim"
+        } _: { stage in
+            let sent = wire.calls.count
+            stage.whenAnswered(
+                times: 3, where: { $0.number >= sent && $0.verb == "GET" && !$0.isAboutLease }, freezeUntilSucceeded)
+        }
+    } isWrong: {
+        expect($0, "orders-a", everything, ["Completed"])
+    }
+
+    private static func freezeUntilSucceeded(_ stage: Stage) {
+        guard let leader = stage.leader else { return }
+        stage.world.freeze(leader)
+        stage.once(after: 0) { change in
+            change.key.kind == .leases && !(change.object.text("spec", "holderIdentity") ?? "").hasPrefix(leader.name)
+        } do: {
+            $0.world.thaw(leader)
+        }
     }
 
     /// While the data is sealed the leader's clock is set an hour ahead.

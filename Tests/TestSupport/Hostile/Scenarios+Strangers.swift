@@ -16,9 +16,8 @@ extension Scenario {
         stage.when("orders-a", is: "Planned", after: stage.draw("claim", below: 40)) {
             $0.strangerMakesClaim("data-orders-a-0")
         }
-        stage.when("orders-b", is: "Claim", after: stage.draw("set", below: 30)) {
-            $0.strangerMakesStatefulSet("orders-b")
-        }
+        // In the very moment in which it is to be made.
+        stage.whenAsked("POST", .statefulSets, "orders-b") { $0.strangerMakesStatefulSet("orders-b") }
         stage.when("orders-c", is: "Planned", after: stage.draw("service", below: 60)) {
             $0.strangerMakesService("orders-c-pods")
         }

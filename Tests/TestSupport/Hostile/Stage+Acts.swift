@@ -66,6 +66,11 @@ extension Stage {
         theirs[key] = world.api[key]?.text("metadata", "uid")
     }
 
+    /// Somebody takes an object away at once, whatever holds it.
+    package func strangerRemoves(_ kind: ModelKind, _ name: String) {
+        world.api.acting(as: "somebody") { world.api.remove(ModelKey(kind, Story.space, name)) }
+    }
+
     /// Somebody changes an object by hand, whatever an admission might say.
     package func edit(_ kind: ModelKind, _ name: String, _ change: (inout JSONValue) -> Void) {
         world.api.acting(as: "somebody") { world.api.change(ModelKey(kind, Story.space, name), change) }

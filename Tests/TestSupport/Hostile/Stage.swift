@@ -58,6 +58,9 @@ package final class Stage {
         }
     }
 
+    /// Something has been done that may bring the goal nearer, or take it away.
+    func noteChange() { isDirty = true }
+
     /// When the run of a service stands at a step, or is past it by having ended.
     package func when(_ service: String, is step: String, after delay: Int64 = 0, _ act: @escaping (Stage) -> Void) {
         once(after: delay) { change in

@@ -6,7 +6,7 @@ import Resources
 /// Stories of clones that try again, that are asked again, and that ask for what can't be had; and of what never comes.
 extension Scenario {
     static let clones: [Scenario] = [
-        triesAgain, askedAgain, notAvailable, withoutRepository, withItsData, keptByAnother, copied,
+        triesAgain, askedAgain, notAvailable, noRepository, withoutRepository, withItsData, keptByAnother, copied,
     ]
     static let late: [Scenario] = [noNode, noImage]
 
@@ -62,7 +62,7 @@ extension Scenario {
 
     /// A clone asks for what this version has not. A run names its source by its address and is cancelled; two more are
     /// refused before anything is looked at.
-    static let notAvailable = Scenario("not-available", weight: 34, targets: 2, isSmooth: false) { stage in
+    static let notAvailable = Scenario("not-available", weight: 10, targets: 2, isSmooth: false) { stage in
         stage.clone("orders-b") { $0.set(["spec", "managed"], true) }
         stage.run("monday", into: "orders-a") {
             $0.set(
@@ -96,6 +96,33 @@ extension Scenario {
         let end = stage.ends(of: "monday")
         let isInTime = stage.steps["monday"].map(early.contains) ?? false
         return end == "Cancelled" || (!isInTime && end == "Completed") ? nil : "monday ended as \(end)"
+    }
+
+    /// Who has just installed it asks for a restore before there is any repository, thinks better of it, and asks for two
+    /// that can't be had.
+    static let noRepository = Scenario("no-repository", weight: 60, targets: 2, isSmooth: false) { stage in
+        for (key, _) in stage.world.api.all(.repositories) { stage.world.api.remove(key) }
+        cancelSoon(stage, "monday")
+        stage.run("monday", into: "orders-a")
+        stage.run("tuesday", into: "orders-b") {
+            $0.set(["spec", "recoveryTarget"], ["kind": "Time", "time": "noon"])
+        }
+        stage.at(300) { stage in
+            stage.run("wednesday", into: "orders-a") {
+                $0.set(["spec", "recoveryTarget"], ["kind": "Lsn", "lsn": "the end"])
+            }
+        }
+    } isWrong: { stage in
+        expect(stage, "orders-a", nil, ["Cancelled", "InvalidRecoveryTarget"])
+            ?? expect(stage, "orders-b", nil, ["InvalidRecoveryTarget"])
+    }
+
+    /// A run is cancelled a moment after it was made, and again whenever somebody makes it again.
+    private static func cancelSoon(_ stage: Stage, _ run: String) {
+        stage.whenMade(.runs, run, after: 200 + stage.draw("cancel", below: 300)) { stage in
+            stage.cancel(run)
+            cancelSoon(stage, run)
+        }
     }
 
     /// The StatefulSet of a clone is deleted, and so is the repository of its archive: nothing is made again without it.

@@ -82,7 +82,7 @@ extension Scenario {
     }
 
     /// What was asked for can't be had.
-    static let refused = Scenario("refused", weight: 44) {
+    static let refused = Scenario("refused", weight: 10) {
         $0.run("monday", into: "orders-a") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
     } isWrong: {
         expect($0, "orders-a", nil, ["NoBackupsFound"])

@@ -10,6 +10,7 @@ extension Scenario {
             clone, pair, moment, named, otherBackup, byHand, refused, cancelledEarly, cancelledLate, deleted, crowd,
             again, sameName, afterwards, asItOpens,
         ] + strangers + replaced + watched + leaders + ledgers + requests + clones + late + inPlace + backups + endings
+        + leavings
 
     package static func named(_ name: String) -> Scenario? { all.first { $0.name == name } }
 

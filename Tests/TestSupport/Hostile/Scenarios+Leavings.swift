@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import JSON
+import Reconciler
+import Resources
+
+// Runs in place that somebody takes back, and what is kept for a while.
+
+extension Scenario {
+    static let leavings: [Scenario] = [inPlaceDeleted, inPlaceCancelledEarly, inPlaceTidied, spaceDeleted]
+
+    private static let beforeTheStop: Set = ["New", "Planning", "Planned"]
+
+    /// A run is deleted while it replaces the data: the old data is served again, and the ledger says what became of it.
+    static let inPlaceDeleted = Scenario("in-place-deleted", isSmooth: false) { stage in
+        stage.userService()
+        stage.restoreInPlace("monday") { Stage.toAMoment(&$0, target(stage, -1_000)) }
+        stage.approve("monday")
+        stage.when(UserService.name, is: "Permit", after: stage.draw("deleted", below: 5_000)) {
+            $0.delete(.runs, "monday")
+        }
+    } isWrong: { stage in
+        if !stage.runs.isEmpty { return "the run is still there" }
+        let rows = stage.world.ledger.runs.map(\.run.columns.status)
+        // Once the data is swapped there is no way back but a run of its own.
+        return switch rows {
+        case ["cancelled"]: serves(stage, all4)
+        case ["completed"]: serves(stage, ["order 1", "order 2"])
+        default: "the ledger says \(rows)"
+        }
+    }
+
+    /// A run is cancelled as it has the lock, and before it stops the service: that one has never been away.
+    static let inPlaceCancelledEarly = Scenario("in-place-cancelled-early", isSmooth: false) { stage in
+        stage.userService()
+        stage.restoreInPlace("monday")
+        stage.approve("monday")
+        stage.whenLocked(after: stage.draw("cancel", below: 800)) { stage in
+            stage.cancel("monday")
+            let replicas = stage.world.api[ModelKey(.statefulSets, Story.space, UserService.name)]?
+                .integer("spec", "replicas")
+            if beforeTheStop.contains(stage.steps["monday"] ?? ""), replicas == 1 { stage.notes.insert("in time") }
+        }
+    } isWrong: { stage in
+        let end = stage.ends(of: "monday")
+        if stage.notes.contains("in time"), end != "Cancelled" { return "it ended as \(end)" }
+        if !["Cancelled", "Completed"].contains(end) { return "it ended as \(end)" }
+        return serves(stage, all4)
+    }
+
+    /// The namespace is deleted while a run replaces the data in it: nobody has cancelled it, and it could not put anything
+    /// back.
+    static let spaceDeleted = Scenario("in-place-namespace-deleted", length: 720_000, isSmooth: false) { stage in
+        stage.userService()
+        stage.restoreInPlace("monday")
+        stage.approve("monday")
+        stage.when(UserService.name, is: "Permit", after: stage.draw("deleted", below: 5_000)) { stage in
+            stage.user = nil
+            _ = stage.world.happen(.deleteNamespace(Story.space))
+        }
+    } isWrong: { stage in
+        if !stage.runs.isEmpty { return "the run is still there" }
+        let rows = stage.world.ledger.runs.map(\.run.columns.status)
+        return ["interrupted", "completed"].contains(rows.joined()) ? nil : "the ledger says \(rows)"
+    }
+
+    /// What a run has replaced is kept for a minute; then it is gone, and the run says so.
+    static let inPlaceTidied = Scenario("in-place-tidied", length: 240_000, isSmooth: false) { stage in
+        stage.userService()
+        stage.restoreInPlace("monday") {
+            Stage.toAMoment(&$0, target(stage, -1_000))
+            $0.set(["preRestore"], ["keepFor": "1m"])
+        }
+        stage.approve("monday")
+        // Until then nothing seems to be lacking.
+        stage.when(UserService.name, is: "Ended", after: 90_000) { _ in }
+    } isWrong: { stage in
+        let run = stage.world.api[ModelKey(.runs, Story.space, "monday")]
+        if stage.userVolume?.kept.isEmpty != true { return "what was replaced is still there" }
+        let record = run?[path: ["status", "restore", "inPlace"]]
+        guard let until = record?.text("keptUntil"), let gone = record?.text("tidiedAt") else {
+            return "the run does not say until when it was kept, and when it was taken away"
+        }
+        if gone < until { return "what was to be kept until \(until) was taken away at \(gone)" }
+        return ended(stage, "monday", "Completed") ?? serves(stage, ["order 1", "order 2"])
+    }
+}

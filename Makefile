@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target does its own set-up where it needs one. What each does in detail stands at the head of its script.
 
-.PHONY: help build check test simulate conformance mutants fuzz bench demo demo-down format
+.PHONY: help build check test simulate conformance mutants sweep fuzz bench demo demo-down format
 
 help:
 	@echo 'make build      the controller and the agent, optimised, and the agent image'
@@ -13,6 +13,7 @@ help:
 	@echo 'make fuzz       hostile bytes for every decoder, SECONDS=60; docs/fuzzing.md says what and how'
 	@echo 'make bench      measures clones (CLONES=1000) and scans; docs/benchmarks.md says what and how'
 	@echo 'make mutants    which of the bugs in Tests/Mutants the simulation notices; takes most of an hour'
+	@echo 'make sweep      the program that replaces data, killed before each of its commands; takes most of an hour; needs root'
 	@echo 'make demo       a cluster on this machine with the whole story played on it; needs root'
 	@echo 'make demo-down  ends what make demo has started'
 	@echo 'make format     formats the Swift sources'
@@ -45,6 +46,10 @@ bench:
 mutants:
 	hack/setup.sh build
 	hack/mutants.sh
+
+sweep:
+	hack/setup.sh build test
+	hack/check.sh sweep
 
 demo:
 	hack/demo.sh

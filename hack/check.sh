@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Everything that needs no cluster: formatting, what modules may use, generated files, documents, a build in which every
 # warning is an error, and the unit and simulation tests. `make check` is this; run hack/setup.sh once before.
-#   hack/check.sh [STEP...]     lint, purity, generated, docs, shell, build, swift, python, simulate; all by default
+#   hack/check.sh [STEP...]     lint, purity, generated, docs, shell, build, swift, python, simulate; all by default; sweep
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$REPO_DIR"
@@ -73,15 +73,22 @@ python_tests() {
   fi
 }
 
+# The program that replaces data, killed before each of its commands; the tests of the programs try some of them.
+sweep() {
+  [ "$(id -u)" = 0 ] || fail "not root: PostgreSQL is started as its own user" "run it as root"
+  PATH=$VENV_DIR/bin:$PATH PYTHONDONTWRITEBYTECODE=1 REPRISE_SWEEP=all "$VENV_DIR/bin/python" -m unittest -v \
+    Tests/Programs/test_inplace_kills.py
+}
+
 # A tenth of what `make simulate` plays: some of these come to no fault, so that 2,000 are left.
 simulate() { "$HACK_DIR/simulate.sh" --schedules 2600 --processes "$(nproc)" --keep .build/simulate/failed; }
 
 if [ $# -eq 0 ]; then set -- lint purity generated docs shell build swift python simulate; fi
 for name in "$@"; do
   case $name in
-    lint | purity | generated | docs | shell | build | simulate) run=$name ;;
+    lint | purity | generated | docs | shell | build | simulate | sweep) run=$name ;;
     swift | python) run=${name}_tests ;;
-    *) fail "unknown step: $name" "known: lint, purity, generated, docs, shell, build, swift, python, simulate" ;;
+    *) fail "unknown step: $name" "known: lint, purity, generated, docs, shell, build, swift, python, simulate, sweep" ;;
   esac
   step "check: $name"
   # Not in a condition: there `set -e` would be off, and only the last command of a step would count.

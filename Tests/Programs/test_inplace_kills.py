@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program `inplace`, killed before any of its commands: nothing is lost, and both ways out of it lead there.
 
-    REPRISE_SWEEP=all python3 -m unittest Tests/Programs/test_inplace_kills.py      (all commands; by default some)
+    make sweep      all commands; the tests of the programs try some
 """
 import os
 import shutil
@@ -15,7 +15,7 @@ from inplace_harness import ROWS, InPlaceTest, snapshot, wait_until  # noqa: E40
 from support import BIN  # noqa: E402
 
 MUTATING = ("mkdir", "chown", "chmod", "rm", "rmdir", "cp", "mv", "tee", "touch", "sync", "perl", "wal-g", "postgres",
-            "psql", "flock")
+            "psql", "flock", "ln")
 WHOLE = os.environ.get("REPRISE_SWEEP") == "all"
 
 

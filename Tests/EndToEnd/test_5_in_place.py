@@ -2,13 +2,14 @@
 """In place, on a service of its own: its data is damaged, restored, taken back to a moment, saved from a restore that fails,
 and given back what a restore has replaced. One restore after the other, as its owners would."""
 import functools
+import subprocess
 import threading
 import time
 import unittest
 
 import manifests as make
 import test_6_targets
-from cluster import kubectl, sql, wait
+from cluster import REPO, kubectl, sql, wait
 from manifests import SPACE
 from world import CHECKSUM, TERMINAL, condition, world
 
@@ -120,6 +121,13 @@ class Service:
         kubectl("apply", "-f", "-", input=text)
         return found
 
+    def approve_as(self, who, name):
+        """By an object of its own, whatever the run shows."""
+        found = self.it.get("restoreruns", name)
+        self.it.api.create(make.ours("RestoreApproval", f"{name}-by-{who}", {
+            "run": {"name": name, "uid": found["metadata"]["uid"]}, "planHash": found["status"]["plan"]["hash"],
+            "decision": "Approve", "approver": who, "reason": "the table was lost at noon"}))
+
     def restore(self, name, target=None, **more):
         """A run from its manifest to its end, with somebody's approval."""
         self.run(name, target, **more)
@@ -140,8 +148,13 @@ class InPlace(unittest.TestCase):
         self.assertEqual(self.it.ledger.run(run["metadata"]["uid"])["status"], "completed")
 
     def test_1_after_damage_everything_comes_back_and_what_only_the_volume_had_too(self):
+        # From here on nothing is archived, not even by a server that is stopped: only the volume has these rows.
+        self.db.sql("alter system set archive_command = '/bin/false'; select pg_reload_conf(); select pg_switch_wal()")
         self.db.add(500)
-        wanted = self.db.rows()  # its log is in no archive
+        wanted = self.db.rows()
+        segment = self.db.sql("select pg_walfile_name(pg_current_wal_insert_lsn())")
+        wait("archiving to fail", lambda: int(self.db.sql("select failed_count from pg_stat_archiver")) > 0)
+        self.assertLess(self.db.sql("select last_archived_wal from pg_stat_archiver"), segment)
         file = self.db.sql("checkpoint; select pg_relation_filepath('orders')")
         kubectl("-n", SPACE, "exec", POD, "--", "sh", "-c", f"dd if=/dev/urandom of={PGDATA}/{file} bs=8192 count=40 conv=notrunc 2>/dev/null")
         kubectl("-n", SPACE, "delete", "pod", POD)
@@ -155,6 +168,7 @@ class InPlace(unittest.TestCase):
         self.assertEqual(run["status"]["approvedBy"], "bob")
         self.assertEqual([(c["name"], c["passed"]) for c in run["status"]["verification"]], [("has-orders", True), ("amcheck", True)])
         self.assertEqual(run["status"]["progress"]["percent"], 100)
+        self.assertNotEqual(self.db.sql("show archive_command"), "/bin/false", "the base backup's settings are in force again")
         operations = self.it.ledger.audit(run["metadata"]["uid"])
         self.assertEqual(operations, ["accepted", "approved", "started", "finished"])
 
@@ -233,15 +247,38 @@ class InPlace(unittest.TestCase):
         self.db.add(19)
         wanted = self.db.rows()
         self.db.run("cancelled-late")
+        self.db.run("asks-anew")
+        self.db.waits_for_approval("asks-anew")
         self.db.approve("cancelled-late")
         wait("the service to be stopped", lambda: condition(self.it.get("restoreruns", "cancelled-late"), "PointOfNoReturn")["status"] == "True", 60)
         wait("its Job to run", lambda: self.job_runs("cancelled-late"), 60)
+        self.approval_runs_out("asks-anew")
         kubectl("-n", SPACE, "patch", "restorerun", "cancelled-late", "--type=merge", "-p", '{"spec":{"cancel":true}}')
         run = self.it.ended("cancelled-late")
         self.assertEqual(run["status"]["state"], "Cancelled", run["status"])
         self.db.serves()
         self.assertEqual(self.db.rows(), wanted)
         self.assertIsNone(self.db.lock())
+        # The other one has its turn now, and touches nothing until somebody agrees anew.
+        pod = self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"]
+        waiting = self.it.get("restoreruns", "asks-anew")
+        self.assertEqual((waiting["status"]["state"], condition(waiting, "Approved")["reason"]), ("Pending", "ApprovalExpired"))
+        self.assertEqual(self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"], pod)
+        self.db.approve_as("carol", "asks-anew")
+        run = self.it.ended("asks-anew")
+        self.completed(run)
+        self.assertEqual(run["status"]["approvedBy"], "carol")
+        self.db.serves()
+        self.assertEqual(self.db.rows(), wanted)
+
+    def approval_runs_out(self, name):
+        """It waits for the other one's end meanwhile. An API server says itself when something was made, so the approval is
+        made older behind its back."""
+        self.db.approve_as("bob", name)
+        wait("it to wait for the other one", lambda: condition(self.it.get("restoreruns", name), "Locked")["reason"] == "TargetBusy", 60)
+        older = ".metadata.creationTimestamp = (now - 7 * 3600 - 1 | floor | todate)"
+        subprocess.run([REPO / "hack" / "etcd-edit.sh", f"restoreapprovals/{SPACE}/{name}-by-bob", older], check=True)
+        wait("the approval to run out", lambda: condition(self.it.get("restoreruns", name), "Approved")["reason"] == "ApprovalExpired", 60)
 
     def job_runs(self, name):
         uid = self.it.get("restoreruns", name)["metadata"]["uid"]

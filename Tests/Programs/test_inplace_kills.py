@@ -128,6 +128,17 @@ class KilledTest(InPlaceTest):
             shutil.rmtree(self.data.parent)
             shutil.rmtree(self.volume / ".reprise")
 
+    def test_rollback_to_what_was_killed(self):
+        """What that server had not archived yet has two names meanwhile."""
+        self.own_archive()
+        self.service("killed")
+        self.assertDone(self.restore(REPRISE_OWN_TAIL="true", REPRISE_EXPECT_SEGMENT=self.newest))
+        old = snapshot(self.data)
+        self.begun()
+        further = {"REPRISE_RUN_UID": "run-2", "REPRISE_ROLLBACK_OF": "run-1"} | self.check(1, ROWS, "1143")
+        calls = self.calls("rollback", **further)
+        self.assertLessEqual({"held"}, self.sweep("rollback", self.chosen(calls, "ln", 0), calls, old, further))
+
     def test_rollback(self):
         self.service()
         self.assertDone(self.restore("time", self.moment))

@@ -149,11 +149,11 @@ class InPlace(unittest.TestCase):
 
     def test_1_after_damage_everything_comes_back_and_what_only_the_volume_had_too(self):
         # From here on nothing is archived, not even by a server that is stopped: only the volume has these rows.
-        self.db.sql("alter system set archive_command = '/bin/false'; select pg_reload_conf(); select pg_switch_wal()")
+        self.db.sql("alter system set archive_command = '/bin/false'; select pg_reload_conf()")
         self.db.add(500)
         wanted = self.db.rows()
-        segment = self.db.sql("select pg_walfile_name(pg_current_wal_insert_lsn())")
-        wait("archiving to fail", lambda: int(self.db.sql("select failed_count from pg_stat_archiver")) > 0)
+        segment = self.db.sql("select pg_walfile_name(pg_switch_wal() - 1)")
+        wait("archiving to fail", lambda: self.db.sql("select last_failed_wal >= last_archived_wal from pg_stat_archiver") == "t", 60)
         self.assertLess(self.db.sql("select last_archived_wal from pg_stat_archiver"), segment)
         file = self.db.sql("checkpoint; select pg_relation_filepath('orders')")
         kubectl("-n", SPACE, "exec", POD, "--", "sh", "-c", f"dd if=/dev/urandom of={PGDATA}/{file} bs=8192 count=40 conv=notrunc 2>/dev/null")

@@ -123,6 +123,22 @@ struct InPlaceLockTests {
         #expect(!world.isLocked)
     }
 
+    @Test("a run that is cancelled as its predecessor has locked takes the lock off, once it can see it")
+    func cancelledUnseen() throws {
+        var world = InPlaceTests.approved()
+        world.settle { $0.isLocked }
+        let workload = try #require(world.workload)
+        #expect(world.state == .pending)
+        world.reader.objects[workload.seen.ref] = nil
+        world.reader.unread = [workload.seen.ref]
+        world.run.spec?.cancel = true
+        #expect(world.pass() == Decision(), "nobody knows yet whether it has the lock")
+        world.reader.unread = []
+        world.reader.add(workload)
+        world.settle()
+        #expect(world.state == .cancelled && !world.isLocked)
+    }
+
     // MARK: After it
 
     @Test("a lock that somebody takes off is put on again, and said; the run goes on")

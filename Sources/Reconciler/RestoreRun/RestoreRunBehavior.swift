@@ -117,6 +117,10 @@ package enum RestoreRunBehavior: Behavior {
         {
             return Decision()
         }
+        // It may hold the lock already: a predecessor may have set it and not lived to see that.
+        if snapshot.state != .running, snapshot.record.inPlace != nil, snapshot.inPlace?.workload.isUnknown == true {
+            return Decision()
+        }
         let kept =
             isOpen(snapshot)
             ? "the service was opened already and is kept"

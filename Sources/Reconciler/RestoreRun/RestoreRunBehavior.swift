@@ -118,7 +118,9 @@ package enum RestoreRunBehavior: Behavior {
             return Decision()
         }
         // It may hold the lock already: a predecessor may have set it and not lived to see that.
-        if snapshot.state != .running, snapshot.record.inPlace != nil, snapshot.inPlace?.workload.isUnknown == true {
+        if snapshot.state != .running, snapshot.record.inPlace != nil, let view = snapshot.inPlace,
+            case .looking = target(snapshot, view)
+        {
             return Decision()
         }
         let kept =

@@ -81,7 +81,7 @@ extension Scenario {
                 stage.edit(.pods, key.name) { $0.set(["metadata", "ownerReferences"], nil) }
             }
             for (key, job) in api.all(.jobs, in: Story.space) where isSeal(job) {
-                api.acting(as: "somebody") { api.remove(key) }
+                stage.strangerRemoves(.jobs, key.name)
             }
         }
     } isWrong: {

@@ -41,13 +41,23 @@ extension Scenario {
             stage.cancel("monday")
             let replicas = stage.world.api[ModelKey(.statefulSets, Story.space, UserService.name)]?
                 .integer("spec", "replicas")
-            if beforeTheStop.contains(stage.steps["monday"] ?? ""), replicas == 1 { stage.notes.insert("in time") }
+            if beforeTheStop.contains(stage.steps["monday"] ?? ""), replicas == 1 {
+                stage.notes = ["in time", podOfUser(stage)]
+            }
         }
     } isWrong: { stage in
         let end = stage.ends(of: "monday")
-        if stage.notes.contains("in time"), end != "Cancelled" { return "it ended as \(end)" }
+        if stage.notes.contains("in time") {
+            if end != "Cancelled" { return "it ended as \(end)" }
+            if !stage.notes.contains(podOfUser(stage)) { return "the service was stopped, and need not have been" }
+        }
         if !["Cancelled", "Completed"].contains(end) { return "it ended as \(end)" }
         return serves(stage, all4)
+    }
+
+    private static func podOfUser(_ stage: Stage) -> String {
+        let pod = stage.world.api[ModelKey(.pods, Story.space, "\(UserService.name)-0")]
+        return "pod \(pod?.text("metadata", "uid") ?? "none")"
     }
 
     /// The namespace is deleted while a run replaces the data in it: nobody has cancelled it, and it could not put anything
@@ -57,6 +67,7 @@ extension Scenario {
         stage.restoreInPlace("monday")
         stage.approve("monday")
         stage.when(UserService.name, is: "Permit", after: stage.draw("deleted", below: 5_000)) { stage in
+            // His data goes with it, and that is what he has asked for: from here on it need not be there.
             stage.user = nil
             _ = stage.world.happen(.deleteNamespace(Story.space))
         }

@@ -70,6 +70,17 @@ class EndingTests(Case):
         self.assertEqual(self.environment.rows(uid)[0]['status'], 'cancelled')
         self.assertEqual(self.environment.audit(uid), ['accepted', 'started', 'cancelled'])
 
+    def test_its_namespace_is_deleted_while_it_runs(self):
+        """Nobody has cancelled it: the ledger says that it was interrupted."""
+        space = self.namespace('namespace-deleted')
+        self.node.behave(space, hold={'seal'})
+        uid = self.make_run(space)['metadata']['uid']
+        self.reach(space, 'Seal')
+        self.api.delete('Namespace', None, space)
+        until(lambda: f'{space} is gone: {self.describe(space)}', 90, lambda: self.api.get('Namespace', None, space) is None)
+        self.assertEqual(self.environment.rows(uid)[0]['status'], 'interrupted')
+        self.assertEqual(self.environment.audit(uid), ['accepted', 'started', 'finished'])
+
     def test_an_image_that_runs_initdb(self):
         """Never a green empty database: the clone fails, says why, and does not try again."""
         space = self.namespace('initdb')

@@ -127,7 +127,7 @@ struct Recovery {
 
     /// Has the volume say what became of the data, and puts the old back if it is held.
     private func undo() -> Next {
-        guard let isLeaving = view.isSpaceLeaving else { return .look }
+        guard let isLeaving = snapshot.isSpaceLeaving else { return .look }
         if isLeaving {
             return .done("NotPossible", "the old data could not be put back: the namespace is being deleted")
         }

@@ -22,15 +22,10 @@ package struct InPlaceView: Equatable, Sendable {
     /// What the repository has published of the source; read last, before the run begins.
     package var catalog: Observed<ConfigMap>?
     package var permits: [JobRole: Observed<ConfigMap>] = [:]
-    package var space: Observed<Namespace> = .unknown
     /// Of the target's namespace, those by which the controller reaches its ledger; read only to plan.
     package var ledgerServices: [String: Observed<Service>] = [:]
 
     package init(_ request: InPlaceRequest?) { self.request = request }
-
-    /// Whether the namespace is going or gone, and everything of the run with it, in any order; `nil` while that is being
-    /// read.
-    var isSpaceLeaving: Bool? { space.isUnknown ? nil : space.value?.metadata.isDeleting ?? true }
 
     /// The lock, as it stands on the StatefulSet.
     package var lock: TargetLock? { workload.value.flatMap { TargetLock($0.metadata.annotations) } }
@@ -115,9 +110,6 @@ extension RestoreRunBehavior {
         if let lock = view.lock, lock.runUID != run.metadata.uid, !lock.runName.isEmpty {
             view.holder = confirming(RestoreRun.self, space, lock.runName, &reader)
         }
-        if RestoreRunBehavior.mustKnowSpace(snapshot) {
-            view.space = reader.confirmed(Namespace.self, "", space)
-        }
         if isUnderWay, let planned {
             observeWork(planned, &view, &snapshot, &reader)
         } else if let request {
@@ -141,7 +133,7 @@ extension RestoreRunBehavior {
         if snapshot.record.ending != nil {
             snapshot.jobs[.replace] = .observe(.replace, of: scope, through: &reader)
             if planned.isBegun == true, planned.isSwapped != true {
-                view.space = reader.confirmed(Namespace.self, "", space)
+                snapshot.space = reader.confirmed(Namespace.self, "", space)
                 snapshot.jobs[.undo] = .observe(.undo, of: scope, through: &reader)
             }
             return
@@ -157,13 +149,13 @@ extension RestoreRunBehavior {
         }
         if let request = view.request { observePlannedSource(request, &view, &snapshot, &reader) }
         if view.repository.isConfirmedAbsent || view.sourceService.isConfirmedAbsent {
-            view.space = reader.confirmed(Namespace.self, "", space)
+            snapshot.space = reader.confirmed(Namespace.self, "", space)
         }
         if snapshot.isDone(.permit), !snapshot.isDone(.replace) {
             let job = JobObservation.observe(.replace, of: scope, through: &reader)
             snapshot.jobs[.replace] = job
             if view.permits[.replace]?.isConfirmedAbsent == true {
-                view.space = reader.confirmed(Namespace.self, "", space)
+                snapshot.space = reader.confirmed(Namespace.self, "", space)
             }
             if job.made != nil { followLog(of: scope.job(.replace, job.ordinal), &snapshot, &reader) }
         }

@@ -88,7 +88,7 @@ extension InPlaceWay {
     }
 
     var lostSpace: Evidence? {
-        guard let isLeaving = view.isSpaceLeaving else { return .looking }
+        guard let isLeaving = snapshot.isSpaceLeaving else { return .looking }
         return isLeaving ? .failed(RestoreRunBehavior.namespaceDeleted) : nil
     }
 }

@@ -42,7 +42,7 @@ package enum RestoreRunBehavior: Behavior {
         if snapshot.record.ending != nil {
             return snapshot.inPlace.map { cleanUpInPlace(snapshot, $0, draft) } ?? cleanUp(snapshot, draft)
         }
-        if mustKnowSpace(snapshot), snapshot.inPlace?.space.isUnknown == true { return Decision() }
+        if mustKnowSpace(snapshot), snapshot.isSpaceLeaving == nil { return Decision() }
         if let ending = requestedEnding(snapshot) {
             if ending.state.known == .cancelled, draft.status.cancelRequestedAt == nil {
                 draft.status.cancelRequestedAt = now.wholeSecond
@@ -74,7 +74,7 @@ package enum RestoreRunBehavior: Behavior {
         if snapshot.run.spec?.cancel == true {
             return Ending(state: .cancelled, reason: "Cancelled", message: "cancelled by spec.cancel")
         }
-        if mustKnowSpace(snapshot), snapshot.inPlace?.space.value?.metadata.isDeleting ?? true {
+        if mustKnowSpace(snapshot), snapshot.isSpaceLeaving == true {
             return Ending(
                 state: .interrupted, reason: namespaceDeleted.reason, message: namespaceDeleted.message)
         }
@@ -95,10 +95,10 @@ package enum RestoreRunBehavior: Behavior {
     static let namespaceDeleted = PlanFinding(
         reason: "NamespaceDeleted", message: "the namespace was deleted while the run was under way")
 
-    /// Whoever deletes the namespace of a run in place deletes the run with it, and means another thing than a cancel.
+    /// Whoever deletes the namespace of a run deletes the run with it, and means another thing than a cancel.
     static func mustKnowSpace(_ snapshot: RestoreRunSnapshot) -> Bool {
-        snapshot.run.metadata.isDeleting && snapshot.state == .running && snapshot.record.inPlace != nil
-            && snapshot.record.ending == nil && snapshot.run.spec?.cancel != true
+        snapshot.run.metadata.isDeleting && snapshot.state == .running && snapshot.record.ending == nil
+            && snapshot.run.spec?.cancel != true
     }
 
     /// What the run was asked for; `cancel` is the one field that may change.

@@ -54,6 +54,11 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package var podRefusal: Observed<PodRefusal> = .unknown
     package var clientService: Observed<Service>
     package var headlessService: Observed<Service>
+    /// The run's namespace, by a quorum read; read only where something is gone that may have gone with it.
+    package var space: Observed<Namespace> = .unknown
+    /// Whether the namespace is going or gone, and everything of the run with it, in any order; `nil` while that is being
+    /// read.
+    var isSpaceLeaving: Bool? { space.isUnknown ? nil : space.value?.metadata.isDeleting ?? true }
 
     package struct Occupants: Equatable, Sendable {
         package var claim: Observed<PersistentVolumeClaim> = .unknown
@@ -204,6 +209,9 @@ extension RestoreRunBehavior {
                 ConfigMap.self, snapshot.settings.controllerNamespace, spoolName(runUID: uid))
         }
         if isTerminal { return snapshot }
+        if mustKnowSpace(snapshot) {
+            snapshot.space = reader.confirmed(Namespace.self, "", run.metadata.namespace ?? "")
+        }
         if snapshot.isInPlace {
             observeInPlace(&snapshot, through: &reader)
             return snapshot

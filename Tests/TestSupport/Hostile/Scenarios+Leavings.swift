@@ -7,7 +7,7 @@ import Resources
 // Runs in place that somebody takes back, and what is kept for a while.
 
 extension Scenario {
-    static let leavings: [Scenario] = [inPlaceDeleted, inPlaceCancelledEarly, inPlaceTidied, spaceDeleted]
+    static let leavings: [Scenario] = [inPlaceDeleted, inPlaceCancelledEarly, inPlaceTidied, spaceDeleted, spaceLeaves]
 
     private static let beforeTheStop: Set = ["New", "Planning", "Planned"]
 
@@ -69,6 +69,18 @@ extension Scenario {
         stage.when(UserService.name, is: "Permit", after: stage.draw("deleted", below: 5_000)) { stage in
             // His data goes with it, and that is what he has asked for: from here on it need not be there.
             stage.user = nil
+            _ = stage.world.happen(.deleteNamespace(Story.space))
+        }
+    } isWrong: { stage in
+        if !stage.runs.isEmpty { return "the run is still there" }
+        let rows = stage.world.ledger.runs.map(\.run.columns.status)
+        return ["interrupted", "completed"].contains(rows.joined()) ? nil : "the ledger says \(rows)"
+    }
+
+    /// The namespace is deleted while data is restored into it.
+    static let spaceLeaves = Scenario("namespace-deleted", length: 720_000, isSmooth: false) { stage in
+        stage.run("monday", into: "orders-a")
+        stage.when("orders-a", is: "Provision", after: stage.draw("deleted", below: 2_000)) { stage in
             _ = stage.world.happen(.deleteNamespace(Story.space))
         }
     } isWrong: { stage in

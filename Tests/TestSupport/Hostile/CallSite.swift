@@ -31,7 +31,7 @@ package struct CallPlace: Hashable, Comparable, Sendable, CustomStringConvertibl
     package var call: CallName
     /// The service that it is about; `-` when it is about none.
     package var subject: String
-    /// Where the run stands that the call names, or else that service's.
+    /// Where the run stands that the call names, or else that service's; `several` while more than one run is about it.
     package var step: String
 
     package init(_ call: CallName, of subject: String, at step: String) {
@@ -86,6 +86,8 @@ package final class Bearings {
     /// By the UID of a run, and by the service whose runs they are: then it is that of the one that has moved last.
     private var steps: [String: String] = [:]
     private var services: [String] = []
+    /// By service, the UIDs of its runs that have not ended.
+    private var open: [String: Set<String>] = [:]
     private var routes: [String: (verb: String, name: CallName, object: String)] = [:]
 
     private let targets: ModelRoutes
@@ -93,7 +95,7 @@ package final class Bearings {
     package init(_ world: Simulation) {
         targets = world.api.routes
         world.api.observers.append { [unowned self] change in
-            if change.key.kind == .runs { follow(change.object) }
+            if change.key.kind == .runs { follow(change.object, isGone: change.kind == .deleted) }
         }
     }
 
@@ -112,7 +114,7 @@ package final class Bearings {
         run.text("spec", "target", "newService", "name") ?? run.text("spec", "target", "service", "name")
     }
 
-    private func follow(_ run: JSONValue) {
+    private func follow(_ run: JSONValue, isGone: Bool) {
         guard let uid = run.text("metadata", "uid"), let name = run.text("metadata", "name") else { return }
         let service = Self.target(of: run) ?? name
         if subjects[uid] == nil {
@@ -123,6 +125,11 @@ package final class Bearings {
             }
         }
         let step = Self.step(of: run)
+        if isGone || step == "Ended" {
+            open[service]?.remove(uid)
+        } else {
+            open[service, default: []].insert(uid)
+        }
         steps[service] = step
         steps[uid] = step
     }
@@ -134,7 +141,10 @@ package final class Bearings {
     package func place(of call: WireCall) -> CallPlace {
         let (name, object) = names(of: call)
         let (service, run) = subject(of: object)
-        return CallPlace(name, of: service, at: run.flatMap { steps[$0] } ?? step(of: service))
+        if let step = run.flatMap({ steps[$0] }) { return CallPlace(name, of: service, at: step) }
+        // Which of them asks can't be told, and the one that has moved last is it by chance.
+        let isShared = open[service].map { $0.count > 1 } ?? false
+        return CallPlace(name, of: service, at: isShared ? "several" : step(of: service))
     }
 
     private func names(of call: WireCall) -> (CallName, String) {

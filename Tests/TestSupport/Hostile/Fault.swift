@@ -50,9 +50,6 @@ package enum CallTrouble: String, CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// From this persistence on the same call comes again.
-    static let repeated = 2
-
     /// How surely a call is sent again to which it happened: the higher, the surer.
     var persistence: Int {
         switch self {

@@ -195,10 +195,12 @@ struct Plan {
     private mutating func addAgain(
         to choice: inout Choice, _ lead: Spot, _ lack: [Int], _ room: Int, _ random: inout SplitMix
     ) {
-        // What ends it and was asked for in vain goes alone: it may be the others that kept it from coming about.
-        let isAlone = lead.persistence < CallTrouble.repeated && leads[lead.cell] > 1
+        // What was asked for in vain goes first: it may be the others that kept it from coming about. After what ends it whoever
+        // leads then may send the same call once more, so another end can follow.
+        let isFirst = leads[lead.cell] > 1
         let wanted = spots[choice.profile].filter {
-            !isAlone && lack[$0.cell] > 0 && $0.place == lead.place && $0.site != lead.site
+            lack[$0.cell] > 0 && $0.place == lead.place && $0.site != lead.site
+                && (!isFirst || $0.persistence <= lead.persistence)
         }
         let others = sorted(wanted, lack, &random).prefix(room - 1)
         let first = choice.targets[0].ordinal

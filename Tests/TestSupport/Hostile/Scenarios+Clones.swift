@@ -62,7 +62,7 @@ extension Scenario {
 
     /// A clone asks for what this version has not. A run names its source by its address and is cancelled; two more are
     /// refused before anything is looked at.
-    static let notAvailable = Scenario("not-available", weight: 10, targets: 2, isSmooth: false) { stage in
+    static let notAvailable = Scenario("not-available", weight: 6, targets: 2, isSmooth: false) { stage in
         stage.clone("orders-b") { $0.set(["spec", "managed"], true) }
         stage.run("monday", into: "orders-a") {
             $0.set(

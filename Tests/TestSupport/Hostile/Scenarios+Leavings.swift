@@ -89,7 +89,8 @@ extension Scenario {
         return ["interrupted", "completed"].contains(rows.joined()) ? nil : "the ledger says \(rows)"
     }
 
-    /// What a run has replaced is kept for a minute; then it is gone, and the run says so.
+    /// What a run has replaced is kept for a minute; then it is gone, and the run says so. When it is to go there is no room for
+    /// a pod at first.
     static let inPlaceTidied = Scenario("in-place-tidied", length: 240_000, isSmooth: false) { stage in
         stage.userService()
         stage.restoreInPlace("monday") {
@@ -97,8 +98,11 @@ extension Scenario {
             $0.set(["preRestore"], ["keepFor": "1m"])
         }
         stage.approve("monday")
+        stage.when(UserService.name, is: "Ended", after: 50_000) { stage in
+            _ = stage.world.happen(.podsRefused(Story.space, seconds: 30))
+        }
         // Until then nothing seems to be lacking.
-        stage.when(UserService.name, is: "Ended", after: 90_000) { _ in }
+        stage.when(UserService.name, is: "Ended", after: 100_000) { _ in }
     } isWrong: { stage in
         let run = stage.world.api[ModelKey(.runs, Story.space, "monday")]
         if stage.userVolume?.kept.isEmpty != true { return "what was replaced is still there" }

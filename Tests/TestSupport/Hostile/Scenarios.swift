@@ -83,13 +83,13 @@ extension Scenario {
     }
 
     /// What was asked for can't be had.
-    static let refused = Scenario("refused", weight: 10) {
+    static let refused = Scenario("refused", weight: 6) {
         $0.run("monday", into: "orders-a") { $0.set(["spec", "source", "archive", "path"], "empty-db") }
     } isWrong: {
         expect($0, "orders-a", nil, ["NoBackupsFound"])
     }
 
-    static let cancelledEarly = Scenario("cancelled-early", weight: 6, isSmooth: false) {
+    static let cancelledEarly = Scenario("cancelled-early", weight: 4, isSmooth: false) {
         $0.run("monday", into: "orders-a")
         $0.when("orders-a", is: "Planned", after: 40) { $0.cancel("monday") }
     } isWrong: { stage in

@@ -175,19 +175,26 @@ struct InPlaceTests {
         #expect(world.state == .cancelled)
     }
 
-    @Test("the volume decides: a cancel that came after the swap leaves the new data")
-    func cancelledTooLate() {
+    @Test(
+        "the volume decides: a cancel that came after the swap leaves the new data, and a run that goes says where the old is",
+        arguments: [false, true])
+    func cancelledTooLate(isDeleted: Bool) {
         var world = Self.approved()
         world.results[.replace] = nil
         var swapped = ReplaceResult(attempt: "", code: "OK")
         swapped.swapped = true
         world.results[.undo] = .replace(swapped)
         world.settle { $0.deeds.contains("create Job replace-1") }
-        world.run.spec?.cancel = true
+        if isDeleted { world.run.metadata.deletionTimestamp = world.now } else { world.run.spec?.cancel = true }
         world.settle()
+        #expect(world.state == .cancelled)
         #expect(world.run.status?.restore?.inPlace?.isSwapped == true)
         #expect(world.condition(RunCondition.rolledBack)?.status == "False")
-        #expect(world.run.status?.message?.contains("the restored data is in place") == true)
+        let words = world.run.status?.message ?? ""
+        #expect(words.contains("the restored data is in place"))
+        // There is no run any more that a rollback could name.
+        #expect(words.contains("kept for rollbackOf") == !isDeleted)
+        #expect(words.contains(".reprise/\(world.run.metadata.uid ?? "")") == isDeleted)
         #expect(world.workload?.replicas == 1)
     }
 

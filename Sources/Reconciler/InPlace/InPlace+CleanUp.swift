@@ -101,7 +101,12 @@ struct Recovery {
     }
 
     private var words: String {
-        if planned.isSwapped == true { return "the restored data is in place, and the old data is kept for rollbackOf" }
+        if planned.isSwapped == true {
+            return snapshot.run.metadata.isDeleting
+                ? "the restored data is in place; what it has replaced stays on claim \(planned.claim), directory .reprise/"
+                    + "\(snapshot.run.metadata.uid ?? ""), until somebody removes it"
+                : "the restored data is in place, and the old data is kept for rollbackOf"
+        }
         if planned.isBegun != true { return "the data was not touched" }
         return "the old data is in its place"
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of restores in place share: a user's service, asking, approving, and how a service must be left."""
 import queue
+import signal
 import threading
 
 from harness import IMAGE, Case, condition, until
@@ -171,10 +172,12 @@ class InPlaceCase(Case):
 
 
 class Scaler:
-    """Sets replicas back to 1 once in each step that it sees a run in, as a GitOps tool that owns the field might."""
+    """Sets replicas back to 1 once in each of some steps, as a GitOps tool that owns the field might. The controller is
+    frozen meanwhile: so the step is not over by then, however short it is. The Job that replaces the data goes on when the
+    run has said what it saw."""
 
-    def __init__(self, case, space, watcher):
-        self.case, self.space, self.watcher = case, space, watcher
+    def __init__(self, case, space, watcher, wanted):
+        self.case, self.space, self.watcher, self.wanted = case, space, watcher, wanted
         self.steps, self.over = [], threading.Event()
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
@@ -182,13 +185,29 @@ class Scaler:
     def work(self):
         while not self.over.is_set():
             try:
-                kind, _, thing = self.watcher.next(0.2)
+                _, _, thing = self.watcher.next(0.2)
             except queue.Empty:
                 continue
-            step = condition(thing, 'Reconciling').get('reason') if kind == 'RestoreRun' else None
-            if step in STEPS and step not in self.steps and self.is_ripe(step):
-                self.case.scale(self.space, 1)
-                self.steps.append(step)
+            step = condition(thing, 'Reconciling').get('reason')
+            if step in self.wanted and step not in self.steps and self.is_ripe(step):
+                self.case.controller.send(signal.SIGSTOP)
+                try:
+                    self.scale(step)
+                finally:
+                    self.case.controller.send(signal.SIGCONT)
+                if step == 'Replace':  # it is scaled back at once: only the watch has heard of it
+                    while condition(self.watcher.next(20)[2], 'Stalled').get('reason') != 'ReplicasChangedByOther':
+                        pass
+                    self.case.node.behave(self.space, hold=set())
+
+    def scale(self, step):
+        # The one that replaces the data is held, whatever the run says of it.
+        if step != 'Replace' and condition(self.case.api.get('RestoreRun', self.space, 'back'), 'Reconciling').get('reason') != step:
+            return
+        changed = self.case.scale(self.space, 1)['metadata']['generation']
+        until('the StatefulSet controller has seen it', 5, lambda: self.case.workload(self.space)['status'].get(
+            'observedGeneration') == changed)
+        self.steps.append(step)
 
     def is_ripe(self, step):
         """In the step that replaces the data, once that is under way: before, the run would rightly give up."""

@@ -120,17 +120,28 @@ class TakenAwayTests(InPlaceCase):
 
 class ScalerTests(InPlaceCase):
     def test_somebody_sets_the_replicas_back_in_every_step(self):
-        space = self.service('scaler')
-        self.node.behave(space, swap=1.5)
-        scaler = Scaler(self, space, kills.Watcher(self.api, space, ('RestoreRun',)))
+        """In one step of a run each: what was done in one may leave nothing to do in the next."""
+        for step in STEPS:
+            with self.subTest(step):
+                tries = (self.restored_beside([step], f'scaler-{step.lower()}') for _ in range(5))
+                self.assertTrue(any(tries), 'the step was over each time')
+
+    def test_somebody_sets_the_replicas_back_in_all_steps_of_one_run(self):
+        self.assertLessEqual({'Stop', 'Permit', 'Replace'}, set(self.restored_beside(STEPS, 'scaler')))
+
+    def restored_beside(self, wanted, hint):
+        """The steps in which somebody was at work."""
+        space = self.service(hint)
+        self.node.behave(space, hold={'swap'} if 'Replace' in wanted else set())
+        scaler = Scaler(self, space, kills.Watcher(self.api, space, ('RestoreRun',)), wanted)
         try:
             self.ask(space)
             self.approve(space)
             run = self.ended(space, 'Completed', FINISHED)
         finally:
             scaler.stop()
-        self.assertLessEqual({'Stop', 'Permit', 'Replace'}, set(scaler.steps))
         self.assert_served(space, self.restored(run))
+        return scaler.steps
 
 
 class KillTests(InPlaceCase):

@@ -145,7 +145,8 @@ package final class Adversary {
         // A run scales its StatefulSet back once. One that is open, or it happens to again, is waited for for as long.
         let isOpen = ["Seal", "Open"].contains(bearings.step(of: key.name))
         let isAgain = taken.contains { if case .event(_, event) = $0 { true } else { false } }
-        return isOpen || isAgain ? 900 : 0
+        // Whoever does that to a service whose data was replaced decides on it.
+        return isOpen || isAgain || key.name == UserService.name ? 900 : 0
     }
 
     private func note(_ fault: Fault, lasting: Int64) {

@@ -40,15 +40,36 @@ extension WorldEvent {
 extension Campaign {
     private static func key(_ kind: ModelKind, _ name: String) -> ModelKey { ModelKey(kind, Story.space, name) }
 
-    /// What people, nodes and stores do to the stories' objects.
-    static let events: [WorldEvent] = pods + workloads + objects + stores
+    /// What people, nodes and stores do to a story's objects.
+    static func events(of profile: Profile) -> [WorldEvent] {
+        profile.places.contains { $0.place.subject == UserService.name } ? inPlace : forNew
+    }
 
-    private static let pods: [WorldEvent] = [
-        .deletePod(key(.pods, "orders-a-0")), .evict(key(.pods, "orders-a-0")),
-        .killContainer(key(.pods, "orders-a-0")), .forceDeletePod(key(.pods, "orders-a-0")),
-        .loseNode("node-1", crashed: true, seconds: 20), .loseNode("node-1", crashed: false, seconds: 20),
-        .imageGone(Story.image, seconds: 15), .podsRefused(Story.space, seconds: 15),
+    private static let forNew =
+        pods("orders-a-0") + workloads + objects + stores("prod/\(Story.sourcePath)/15")
+        + [.newWAL("prod/\(Story.sourcePath)/15")]
+
+    /// Who takes away the user's data itself is told of in stories of their own.
+    private static let inPlace = pods("\(UserService.name)-0") + user + stores("staging/\(UserService.name)/15")
+
+    private static let user: [WorldEvent] = [
+        .edit(key(.statefulSets, UserService.name), .annotate("example.com/note", "seen")),
+        .edit(key(.statefulSets, UserService.name), .scale(0)), .edit(key(.statefulSets, UserService.name), .scale(1)),
+        .scaler(key(.statefulSets, UserService.name), every: 2, to: 1, until: 20),
+        .recreate(key(.statefulSets, UserService.name)), .recreate(key(.managedServices, UserService.name)),
+        .recreate(key(.repositories, "staging-backups")), .recreate(key(.secrets, "staging-backups")),
+        .delete(key(.runs, "monday")), .recreate(key(.runs, "monday")),
+        .edit(key(.runs, "monday"), .annotate("example.com/note", "seen")),
     ]
+
+    private static func pods(_ server: String) -> [WorldEvent] {
+        [
+            .deletePod(key(.pods, server)), .evict(key(.pods, server)), .killContainer(key(.pods, server)),
+            .forceDeletePod(key(.pods, server)), .loseNode("node-1", crashed: true, seconds: 20),
+            .loseNode("node-1", crashed: false, seconds: 20), .imageGone(Story.image, seconds: 15),
+            .podsRefused(Story.space, seconds: 15),
+        ]
+    }
 
     private static let workloads: [WorldEvent] = [
         .delete(key(.statefulSets, "orders-a")), .recreate(key(.statefulSets, "orders-a")),
@@ -69,10 +90,11 @@ extension Campaign {
         .edit(key(.clones, "orders-a"), .annotate("example.com/note", "seen")), .deleteNamespace(Story.space),
     ]
 
-    private static let stores: [WorldEvent] = [
-        .newBackup("prod/\(Story.sourcePath)/15"), .newWAL("prod/\(Story.sourcePath)/15"),
-        .deleteBackup("prod/\(Story.sourcePath)/15"), .bucketUnreachable("prod", seconds: 15),
-        .bucketUnreachable("staging", seconds: 15), .revoke("reader", seconds: 15), .revoke("writer", seconds: 15),
-        .storeClock(-600), .storeClock(600),
-    ]
+    private static func stores(_ source: String) -> [WorldEvent] {
+        [
+            .newBackup(source), .deleteBackup(source), .bucketUnreachable("prod", seconds: 15),
+            .bucketUnreachable("staging", seconds: 15), .revoke("reader", seconds: 15), .revoke("writer", seconds: 15),
+            .storeClock(-600), .storeClock(600),
+        ]
+    }
 }

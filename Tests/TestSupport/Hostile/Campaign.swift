@@ -157,8 +157,8 @@ package struct Campaign: Sendable {
             faults.append(
                 .world(at: moment("world at"), troubles[draw("world trouble", number, below: troubles.count)]))
         } else if draw("event", number, below: 5) == 0 {
-            faults.append(
-                .event(at: moment("event at"), Self.events[draw("which event", number, below: Self.events.count)]))
+            let events = Self.events(of: profile)
+            faults.append(.event(at: moment("event at"), events[draw("which event", number, below: events.count)]))
         }
         let seed = choice.seed ?? UInt64(1 + draw("seed", number, below: 1 << 40))
         var script = FaultScript(story: profile.scenario.name, seed: seed)

@@ -158,6 +158,18 @@ class OtherService(unittest.TestCase):
         self.assertEqual(service.rows(), wanted)
         self.assertIsNone(service.lock())
 
+    def test_so_does_who_names_a_backup_that_nobody_recorded_by_its_address(self):
+        service, oldest = test_5_in_place.service(), expiring().oldest
+        wanted = service.rows()
+        place = make.location(f"prod/orders/15/basebackups_005/{oldest}")
+        run = service.restore("from-an-address", source=place, confirmCrossService=True)
+        self.assertEqual((run["status"]["state"], run["status"]["plan"]["baseBackup"]), ("Completed", oldest), run["status"])
+        self.assertEqual(run["status"]["plan"]["recoveryTarget"], "BackupEnd")
+        self.assertTrue(service.rows().startswith("20000/"), service.rows())
+        run = service.restore("back-from-there", rollbackOf={"name": "from-an-address"})
+        self.assertEqual(run["status"]["state"], "Completed", run["status"])
+        self.assertEqual(service.rows(), wanted)
+
 
 class LikeAnother(unittest.TestCase):
     """What a manifest does not say is copied from the service that `templateRef` names."""

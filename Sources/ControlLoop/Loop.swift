@@ -82,7 +82,7 @@ final class Loop: Sendable {
         case let error as APIError:
             Trouble(
                 reason: error.reason.isEmpty ? error.code.rawValue : error.reason, message: error.message,
-                disposition: error.disposition)
+                disposition: error.disposition, isRefusal: error.isRefusal)
         case let error as LedgerError:
             Trouble(
                 reason: error.code.rawValue, message: error.message, disposition: disposition(of: error.code),
@@ -105,6 +105,13 @@ struct Trouble: Equatable, Sendable {
     var reason: String
     var message: String
     var disposition: Disposition
+    /// Somebody has to do something before the same can succeed.
+    var isRefusal = false
     /// How the waits grow while it lasts.
     var backoff = Backoff.step
+
+    /// What to tell of a read that fails so.
+    func refusal(of what: String) -> ReadFailure? {
+        isRefusal ? ReadFailure(what: what, reason: reason, message: message) : nil
+    }
 }

@@ -107,6 +107,15 @@ package struct APIError: Error, Equatable, Sendable {
         }
     }
 
+    /// Whether somebody has to do something before the same can succeed: grant a right, install a kind, mend an object. It is
+    /// repeated all the same, later: nothing tells when that was done.
+    package var isRefusal: Bool {
+        switch code {
+        case .forbidden, .unauthorized, .unknownResource, .undecodable: true
+        default: disposition == .terminal
+        }
+    }
+
     /// Whether a create was refused because its namespace is being deleted.
     package var isNamespaceTerminating: Bool {
         code == .forbidden && causes.contains { $0.reason == "NamespaceTerminating" }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs that end otherwise than completed: cancelled, deleted, failed. What they made is gone, the row says how."""
+import json
 import unittest
 
 from harness import STEPS, Case, condition, new_service, state, until
@@ -80,6 +81,29 @@ class EndingTests(Case):
         until(lambda: f'{space} is gone: {self.describe(space)}', 90, lambda: self.api.get('Namespace', None, space) is None)
         self.assertEqual(self.environment.rows(uid)[0]['status'], 'interrupted')
         self.assertEqual(self.environment.audit(uid), ['accepted', 'started', 'finished'])
+
+    def test_what_may_not_be_read_is_said(self):
+        """The rights of an earlier version, say: the run waits, its status has the API server's words, and then it goes on."""
+        space = self.namespace('no-right')
+        self.node.behave(space, hold={'seal'})
+        uid = self.make_run(space)['metadata']['uid']
+        self.reach(space, 'Seal')
+        kubectl = self.environment.kubectl
+        role = json.loads(kubectl('get', 'clusterrole', 'reprise-controller', '-o', 'json').stdout)
+        fewer = [rule for rule in role['rules'] if rule.get('resources') != ['namespaces']]
+        self.assertEqual(len(fewer), len(role['rules']) - 1)
+        try:
+            kubectl('patch', 'clusterrole', 'reprise-controller', '--type=merge', '-p', json.dumps({'rules': fewer}))
+            self.api.delete('RestoreRun', space, 'orders')
+            run = until(lambda: self.describe(space), 40, lambda: next(
+                (run for run in self.api.items('RestoreRun', space) if condition(run, 'Stalled').get('reason') == 'ReadRefused'), None))
+            self.assertIn(f'Namespace {space} can\'t be read: namespaces "{space}" is forbidden', run['status']['message'])
+            self.assertEqual(state(run), 'Running')
+        finally:
+            kubectl('patch', 'clusterrole', 'reprise-controller', '--type=merge', '-p', json.dumps({'rules': role['rules']}))
+        until(lambda: self.describe(space), 90, lambda: self.api.get('RestoreRun', space, 'orders') is None)
+        self.assert_cleaned(space)
+        self.assertEqual(self.environment.rows(uid)[0]['status'], 'cancelled')
 
     def test_an_image_that_runs_initdb(self):
         """Never a green empty database: the clone fails, says why, and does not try again."""

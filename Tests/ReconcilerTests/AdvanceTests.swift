@@ -321,28 +321,6 @@ struct AdvanceTests {
         #expect(!decision.effects.contains { if case .delete = $0 { true } else { false } })
     }
 
-    @Test("a run that is deleted is cancelled, and one whose namespace is deleted is interrupted: that is looked up first")
-    func deleted() {
-        var (run, reader) = Self.started()
-        run.status?.restore?.completedSteps = ["Claim", "Provision"]
-        run.metadata.deletionTimestamp = Story.now
-        var space = Namespace(metadata: ObjectMeta(name: "staging", uid: "space-1"))
-        reader.add(space)
-        let cancelled = pass(run, &reader).status?.restore?.ending
-        #expect((cancelled?.state.known, cancelled?.reason) == (.cancelled, "Deleted"))
-        space.metadata.deletionTimestamp = Story.now
-        reader.add(space)
-        let interrupted = pass(run, &reader).status
-        #expect(interrupted?.restore?.ending?.state.known == .interrupted)
-        #expect(interrupted?.restore?.ending?.reason == "NamespaceDeleted")
-        #expect(interrupted?.cancelRequestedAt == nil)
-        reader.unread = [space.ref]
-        #expect(pass(run, &reader) == Decision())
-        // Whoever has cancelled it before gets what he has asked for.
-        run.spec?.cancel = true
-        #expect(pass(run, &reader).status?.restore?.ending?.state.known == .cancelled)
-    }
-
     @Test(
         "a service whose opening was sent already is kept, whatever happens then, and whatever somebody puts back into it",
         arguments: [false, true])

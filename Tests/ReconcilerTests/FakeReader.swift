@@ -25,6 +25,7 @@ struct FakeReader: Reader {
     var refusals: [String: Observed<PodRefusal>] = [:]
     var ledgerAnswer: Observed<LedgerAnswer> = .absent(confirmed: true)
     var failure: Failure?
+    var refusal: ReadFailure?
     /// What was asked for, to see what a terminal run still holds.
     var reads = 0
 
@@ -96,6 +97,8 @@ struct FakeReader: Reader {
         reads += 1
         return failure
     }
+
+    func readFailure() -> ReadFailure? { refusal }
 }
 
 /// The objects of one story: `staging/orders`, cloned from `prod/orders` of repository `prod`.

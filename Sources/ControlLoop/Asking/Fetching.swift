@@ -53,11 +53,11 @@ extension Loop {
 
     private func retry(_ fetch: Fetch, after error: any Error) {
         let trouble = Self.trouble(error)
-        let failures = update { $0.failed(fetch) }
+        let what = describe(fetch)
+        let failures = update { $0.failed(fetch, trouble.refusal(of: what)) }
         guard failures > 0 else { return }
         var least: Milliseconds?
         if case .retry(let after) = trouble.disposition { least = after }
-        let what = describe(fetch)
         let wait = Backoff.fetch.wait(
             failures: failures, atLeast: least, entropy: entropy, for: "fetch backoff/\(what)")
         let moment = time.uptime.adding(wait)

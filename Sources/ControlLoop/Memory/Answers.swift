@@ -48,6 +48,7 @@ struct Answers: Sendable {
         var generation: UInt64
         var live: Live?
         var failures = 0
+        var refusal: ReadFailure?
     }
 
     struct ListConfirmation: Hashable, Sendable {
@@ -61,12 +62,14 @@ struct Answers: Sendable {
         var generation: UInt64
         var objects: [any Resource]?
         var failures = 0
+        var refusal: ReadFailure?
     }
 
     struct Slot<Value: Equatable & Sendable>: Sendable {
         var generation: UInt64
         var value: Value?
         var failures = 0
+        var refusal: ReadFailure?
     }
 
     struct RefusalSlot: Sendable {

@@ -10,8 +10,12 @@ extension Memory {
     /// The answer to a quorum read, if it was made since the asker's object is as it is; asked for otherwise.
     mutating func confirmed(_ target: Key, by asker: Key, at askerVersion: String) -> Live? {
         let place = Answers.Confirmation(asker: asker, target: target)
-        if let slot = answers.confirmed[place], slot.askerVersion == askerVersion { return slot.live }
-        answers.confirmed[place] = Answers.ConfirmedSlot(askerVersion: askerVersion, generation: nextSerial())
+        let known = answers.confirmed[place]
+        if let known, known.askerVersion == askerVersion { return known.live }
+        // What is refused is refused to the next version as well, until one is answered.
+        answers.confirmed[place] = Answers.ConfirmedSlot(
+            askerVersion: askerVersion, generation: nextSerial(), failures: known?.failures ?? 0,
+            refusal: known?.refusal)
         request(.confirmed(asker: asker, target: target))
         return nil
     }
@@ -19,8 +23,11 @@ extension Memory {
     /// The answer to a quorum list, if it was made since the asker's object is as it is; asked for otherwise.
     mutating func confirmedList(_ query: LabelQuery, by asker: Key, at askerVersion: String) -> [any Resource]? {
         let place = Answers.ListConfirmation(asker: asker, query: query)
-        if let slot = answers.lists[place], slot.askerVersion == askerVersion { return slot.objects }
-        answers.lists[place] = Answers.ListSlot(askerVersion: askerVersion, generation: nextSerial())
+        let known = answers.lists[place]
+        if let known, known.askerVersion == askerVersion { return known.objects }
+        answers.lists[place] = Answers.ListSlot(
+            askerVersion: askerVersion, generation: nextSerial(), failures: known?.failures ?? 0,
+            refusal: known?.refusal)
         request(.confirmedList(asker: asker, query: query))
         return nil
     }
@@ -225,23 +232,32 @@ extension Memory {
     }
 
     /// A fetch failed: again at that moment, if somebody still wants to know.
+    /// - Parameter refusal: Why, when it won't pass by itself.
     /// - Returns: How many times in a row it has failed.
-    mutating func failed(_ fetch: Fetch) -> Int {
+    mutating func failed(_ fetch: Fetch, _ refusal: ReadFailure? = nil) -> Int {
         switch fetch {
         case .confirmed(let asker, let target):
             let place = Answers.Confirmation(asker: asker, target: target)
             answers.confirmed[place]?.failures += 1
+            answers.confirmed[place]?.refusal = refusal
+            if readFailure(of: place) != nil { wake(asker) }
             return answers.confirmed[place]?.failures ?? 0
         case .confirmedList(let asker, let query):
             let place = Answers.ListConfirmation(asker: asker, query: query)
             answers.lists[place]?.failures += 1
+            answers.lists[place]?.refusal = refusal
+            if readFailure(of: place) != nil { wake(asker) }
             return answers.lists[place]?.failures ?? 0
         case .sight(let key):
             guard sights[key]?.isWatched == false else { return 0 }
             sights[key]?.failures += 1
+            sights[key]?.refusal = refusal
+            if readFailure(ofSight: key) != nil { wake(readersOf: .watched(key)) }
             return sights[key]?.failures ?? 0
         case .log(let request):
             answers.logs[request]?.failures += 1
+            answers.logs[request]?.refusal = refusal
+            if readFailure(of: request) != nil { wake(readersOf: .log(request)) }
             return answers.logs[request]?.failures ?? 0
         case .podRefusal(let request):
             answers.refusals[request]?.failures += 1

@@ -28,6 +28,8 @@ struct Sight: Sendable {
     /// A quorum read has answered.
     var wasRead = false
     var failures = 0
+    /// Why it fails, when it won't pass by itself.
+    var refusal: ReadFailure?
     /// Ends its watch.
     var dropped = Bell()
 
@@ -123,6 +125,7 @@ extension Memory {
         guard let sight = sights[key], sight.opening == opening else { return true }
         let wasKnown = sight.isKnown
         guard let changes = sights[key]?.shelf.change(body) else { return false }
+        sights[key]?.failures = 0
         if !wasKnown { wake(readersOf: .watched(key)) }
         for change in changes { tell(change, of: key) }
         return true

@@ -18,6 +18,8 @@ struct PassReader: Reader {
     private(set) var unwatched: [ResourceKind] = []
     /// Something was read that is still being asked for.
     private(set) var isWaiting = false
+    /// The first of what was read and can't be.
+    private var refusal: ReadFailure?
     private let now: Uptime
     private let asker: Key
     private let askerVersion: String
@@ -47,7 +49,7 @@ struct PassReader: Reader {
         let key = Key(kind: memory.kinds.number(of: type), namespace: namespace, name: name)
         note(.watched(key))
         guard memory.look(at: key) else {
-            isWaiting = true
+            wait(memory.readFailure(ofSight: key))
             return .unknown
         }
         return Self.shown(memory.sights[key]?.shelf.held[ObjectName(key)])
@@ -70,7 +72,7 @@ struct PassReader: Reader {
         note(.confirmed(key))
         switch memory.confirmed(key, by: asker, at: askerVersion) {
         case nil:
-            isWaiting = true
+            wait(memory.readFailure(of: Answers.Confirmation(asker: asker, target: key)))
             return .unknown
         case .absent?: return .absent(confirmed: true)
         case .present(let object, let stamp)?:
@@ -86,7 +88,7 @@ struct PassReader: Reader {
         let query = LabelQuery(kind: kind, namespace: namespace, pair: LabelPair(label, value))
         note(.confirmedList(query))
         guard let objects = memory.confirmedList(query, by: asker, at: askerVersion) else {
-            isWaiting = true
+            wait(memory.readFailure(of: Answers.ListConfirmation(asker: asker, query: query)))
             return .unknown
         }
         return .present(
@@ -101,7 +103,7 @@ struct PassReader: Reader {
             namespace: pod.ref.namespace, pod: pod.ref.name, podUID: pod.uid, container: container, format: format)
         note(.log(request))
         let facts = memory.log(request)
-        if facts.isUnknown { isWaiting = true }
+        if facts.isUnknown { wait(memory.readFailure(of: request)) }
         return facts
     }
 
@@ -133,6 +135,8 @@ struct PassReader: Reader {
         return record.failure
     }
 
+    func readFailure() -> ReadFailure? { refusal }
+
     mutating func remembered<Input: Equatable & Sendable, Value: Sendable>(
         _ topic: String, of input: Input, _ conclude: (Input) -> Value
     ) -> Value {
@@ -158,6 +162,11 @@ struct PassReader: Reader {
         case .unreadable: .unknown
         case .present(let object, _): (object as? R).map { .present($0) } ?? .unknown
         }
+    }
+
+    private mutating func wait(_ refusal: ReadFailure?) {
+        isWaiting = true
+        self.refusal = self.refusal ?? refusal
     }
 
     private mutating func note(_ topic: Topic) {

@@ -71,6 +71,10 @@ struct Informer<R: Resource>: Sendable {
             } catch let error as APIError {
                 try Task.checkCancellation()
                 note(error, LoopEvents.listFailed)
+                if case .sight(let key, let opening) = scope.place {
+                    let refusal = Loop.trouble(error).refusal(of: "object \(fields["object"] ?? kindName)")
+                    loop.update { $0.sightFailed(key, opening, refusal) }
+                }
             }
             failures += 1
             try await pause(failures, "list")

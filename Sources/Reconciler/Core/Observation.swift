@@ -55,6 +55,25 @@ package struct Failure: Equatable, Sendable {
     }
 }
 
+/// Something that can't be read, and won't be by itself: of rights, mostly.
+package struct ReadFailure: Equatable, Sendable {
+    /// So many times in a row it must have failed.
+    package static let patience = 3
+
+    /// What was to be read, in words: `ConfigMap staging/reprise-3f2a91c0-permit-replace`.
+    package var what: String
+    /// The API server's reason (`Forbidden`), or the error's code.
+    package var reason: String
+    /// In the API server's own words, bounded.
+    package var message: String
+
+    package init(what: String, reason: String, message: String) {
+        self.what = what
+        self.reason = reason
+        self.message = message
+    }
+}
+
 /// What to expect of a Job's framed result. `attempt` is the token which the result must carry, and `message` the
 /// container's termination message, whose digest it must match: otherwise it is not believed.
 package struct LogFormat: Hashable, Sendable {
@@ -195,6 +214,9 @@ package protocol Reader {
     mutating func ledger(_ question: LedgerQuestion) -> Observed<LedgerAnswer>
     /// How the last pass over the object at hand failed; `nil` when it succeeded.
     mutating func lastFailure() -> Failure?
+    /// What was read for this snapshot and can't be; to be asked last. `nil` when all was answered, may yet be, or fails in a
+    /// way that passes.
+    mutating func readFailure() -> ReadFailure?
     /// What follows from an input alone. It is not worked out again while passes over the object at hand give the same
     /// input: most passes are about something else than the spec.
     /// - Parameters:
@@ -206,6 +228,8 @@ package protocol Reader {
 }
 
 extension Reader {
+    package mutating func readFailure() -> ReadFailure? { nil }
+
     /// A reader without a memory thinks anew each time.
     package mutating func remembered<Input: Equatable & Sendable, Value: Sendable>(
         _ topic: String, of input: Input, _ conclude: (Input) -> Value

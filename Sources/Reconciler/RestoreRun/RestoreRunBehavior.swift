@@ -17,6 +17,10 @@ package enum RestoreRunBehavior: Behavior {
     package typealias Snapshot = RestoreRunSnapshot
 
     package static func decide(_ snapshot: RestoreRunSnapshot, at now: Timestamp) -> Decision<RestoreRunStatus> {
+        tellUnread(snapshot, judge(snapshot, at: now), at: now)
+    }
+
+    private static func judge(_ snapshot: RestoreRunSnapshot, at now: Timestamp) -> Decision<RestoreRunStatus> {
         let run = snapshot.run
         if let state = snapshot.status.state, state.known == nil {
             // Written by a newer controller: touching it could only do harm.
@@ -166,6 +170,20 @@ package enum RestoreRunBehavior: Behavior {
         _ snapshot: RestoreRunSnapshot, _ draft: StatusDraft, _ finding: PlanFinding
     ) -> Decision<Status> {
         end(snapshot, draft, Ending(state: .failed, reason: finding.reason, message: finding.message))
+    }
+
+    /// Nothing is done while something is read; when that is refused, only a person can help.
+    private static func tellUnread(
+        _ snapshot: RestoreRunSnapshot, _ decision: Decision<Status>, at now: Timestamp
+    ) -> Decision<Status> {
+        guard let unread = snapshot.unread, decision.effects.isEmpty else { return decision }
+        var draft = StatusDraft(snapshot, at: now)
+        if let status = decision.status { draft.status = status }
+        guard let state = draft.status.state?.known, !state.isTerminal else { return decision }
+        draft.waiting("ReadRefused", "\(unread.what) can't be read: \(unread.message)")
+        var told = decision
+        told.status = draft.status
+        return told
     }
 
     /// The API server refused something for good: a person must see its words.

@@ -54,6 +54,8 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
     package var podRefusal: Observed<PodRefusal> = .unknown
     package var clientService: Observed<Service>
     package var headlessService: Observed<Service>
+    /// What can't be read, and keeps the run from going on.
+    package var unread: ReadFailure?
     /// The run's namespace, by a quorum read; read only where something is gone that may have gone with it.
     package var space: Observed<Namespace> = .unknown
     /// Whether the namespace is going or gone, and everything of the run with it, in any order; `nil` while that is being
@@ -193,6 +195,12 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
 extension RestoreRunBehavior {
     /// Reads what the run's stage needs and nothing else: a run that has ended and is recorded reads nothing.
     package static func observe(_ run: RestoreRun, through reader: inout some Reader) -> RestoreRunSnapshot {
+        var snapshot = look(at: run, through: &reader)
+        snapshot.unread = reader.readFailure()
+        return snapshot
+    }
+
+    private static func look(at run: RestoreRun, through reader: inout some Reader) -> RestoreRunSnapshot {
         var snapshot = RestoreRunSnapshot(run: run, settings: reader.settings)
         let uid = run.metadata.uid ?? ""
         let status = snapshot.status

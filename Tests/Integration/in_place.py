@@ -204,7 +204,10 @@ class Scaler:
         # The one that replaces the data is held, whatever the run says of it.
         if step != 'Replace' and condition(self.case.api.get('RestoreRun', self.space, 'back'), 'Reconciling').get('reason') != step:
             return
+        before = self.case.workload(self.space)['metadata']['generation']
         changed = self.case.scale(self.space, 1)['metadata']['generation']
+        if changed == before:  # it was not scaled down yet, or is up again
+            return
         until('the StatefulSet controller has seen it', 5, lambda: self.case.workload(self.space)['status'].get(
             'observedGeneration') == changed)
         self.steps.append(step)

@@ -9,7 +9,7 @@ import Resources
 extension Scenario {
     static let inPlace: [Scenario] = [
         latest, backToAMoment, checkFails, rolledBack, inPlaceRejected, inPlaceCancelled, scaledMeanwhile, twoOnOne,
-        inPlaceStopped, inPlaceTwice, inPlaceLost, inPlaceUnlocked,
+        inPlaceStopped, inPlaceTwice, inPlaceLost, inPlaceUnlocked, fromAnother,
     ]
 
     /// The user's service serves these rows, runs, and is locked by nobody.
@@ -72,6 +72,43 @@ extension Scenario {
     } isWrong: {
         ended($0, "tuesday", "Completed") ?? serves($0, all4)
     }
+
+    /// Another service's data, from a place that nobody recorded; and back. Only who says that he means it gets it.
+    static let fromAnother = Scenario("in-place-from-another", length: 200_000) { stage in
+        stage.userService()
+        // Another's data comes with another's password.
+        stage.world.apply([
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": ["name": .string(UserService.name), "namespace": .string(Story.space)],
+            "stringData": ["password": "p"],
+        ])
+        stage.edit(.managedServices, UserService.name) {
+            $0.set(["spec", "credentials"], ["secretName": .string(UserService.name), "passwordKey": "password"])
+        }
+        stage.restoreInPlace("monday") {
+            $0.set(["source"], ["location": foreignPlace])
+            $0.set(["confirmCrossService"], true)
+        }
+        stage.approve("monday")
+        stage.when(UserService.name, is: "Ended", after: 3_000) { stage in
+            let rows = stage.userVolume?.cluster?.rows.filter { $0 != Invariants.laterRow }
+            if rows == everything { stage.notes.insert("another's") }
+            stage.restoreInPlace("sunday") { $0.set(["source"], ["location": foreignPlace]) }
+            stage.restoreInPlace("tuesday") {
+                $0.set(["source"], nil)
+                $0.set(["rollbackOf"], ["name": "monday"])
+            }
+            stage.approve("tuesday")
+        }
+    } isWrong: { stage in
+        if let wrong = ended(stage, "sunday", "ConfirmMismatch") ?? ended(stage, "monday", "Completed") { return wrong }
+        if !stage.notes.contains("another's") { return "it was not the other one's data" }
+        return ended(stage, "tuesday", "Completed") ?? serves(stage, all4)
+    }
+
+    private static let foreignPlace: JSONValue = [
+        "uri": "s3://prod/postgres/orders-db/15", "engine": "Postgres", "repository": ["name": "prod-readonly"],
+    ]
 
     static let inPlaceRejected = Scenario("in-place-rejected", weight: 1) {
         $0.userService()

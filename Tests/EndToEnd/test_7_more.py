@@ -70,6 +70,11 @@ class Expiring:
                          and item["spec"]["discovered"]["repository"]["name"] == "expiring"), None)
         return wait(f"the ServiceBackup of {name}", look)
 
+    def is_scanned(self):
+        """As its spec is now."""
+        found = self.it.get("backuprepositories", "expiring")
+        return found["status"].get("lastScan", {}).get("generation") == found["metadata"]["generation"]
+
     def waits(self, name):
         """A run in place that takes a base backup from here, planned and waiting for somebody to agree."""
         service = test_5_in_place.service()
@@ -124,6 +129,7 @@ class Expiry(unittest.TestCase):
         wanted, pod = service.rows(), service.pod()
         self.archive.copy()
         kubectl("-n", SPACE, "patch", "backuprepository", "expiring", "--type=merge", "-p", '{"spec":{"scan":{"interval":"24h"}}}')
+        wait("the last scan for a day", self.archive.is_scanned)
         run = self.archive.waits("expires")
         self.archive.expire(run["status"]["plan"]["baseBackup"])
         service.approve("expires")

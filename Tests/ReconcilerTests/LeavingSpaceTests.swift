@@ -51,9 +51,25 @@ import Testing
         let answered = pass(run, &reader).status
         #expect(answered?.restore?.ending?.state.known == .cancelled)
         #expect(answered?.conditions?.isTrue(RunCondition.stalled) == false)
-        var ended = EndTests.ended
-        ended.status?.state = Open(.failed)
-        reader.refusal = ReadFailure(what: "x", reason: "Forbidden", message: "y")
-        #expect(pass(ended, &reader).status?.conditions?.condition(RunCondition.stalled)?.reason != "ReadRefused")
+    }
+
+    @Test("it takes no other words away: those of an end, of what else holds the run up, and of what is over")
+    func otherWords() {
+        func reason(_ run: RestoreRun, _ reader: inout FakeReader) -> String? {
+            reader.refusal = ReadFailure(what: "x", reason: "Forbidden", message: "y")
+            let decision = pass(run, &reader)
+            #expect(decision.effects.isEmpty && decision.status != nil)
+            return decision.status?.conditions?.condition(RunCondition.reconciling)?.reason
+        }
+        var (run, reader) = AdvanceTests.started()
+        run.spec?.cancel = true
+        #expect(reason(run, &reader) == "CleaningUp")
+        run.spec?.cancel = nil
+        reader.ledgerAnswer = .present(.unavailable(message: "down"))
+        run.status?.state = Open(.pending)
+        #expect(reason(run, &reader) == "WaitingForLedger")
+        let ended = EndTests.ended
+        reader.recorded(ended, ended.status ?? RestoreRunStatus())
+        #expect(reason(ended, &reader) != "ReadRefused")
     }
 }

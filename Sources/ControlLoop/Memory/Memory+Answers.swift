@@ -14,8 +14,7 @@ extension Memory {
         if let known, known.askerVersion == askerVersion { return known.live }
         // What is refused is refused to the next version as well, until one is answered.
         answers.confirmed[place] = Answers.ConfirmedSlot(
-            askerVersion: askerVersion, generation: nextSerial(), failures: known?.failures ?? 0,
-            refusal: known?.refusal)
+            askerVersion: askerVersion, generation: nextSerial(), refusals: known?.refusals ?? Refusals())
         request(.confirmed(asker: asker, target: target))
         return nil
     }
@@ -26,8 +25,7 @@ extension Memory {
         let known = answers.lists[place]
         if let known, known.askerVersion == askerVersion { return known.objects }
         answers.lists[place] = Answers.ListSlot(
-            askerVersion: askerVersion, generation: nextSerial(), failures: known?.failures ?? 0,
-            refusal: known?.refusal)
+            askerVersion: askerVersion, generation: nextSerial(), refusals: known?.refusals ?? Refusals())
         request(.confirmedList(asker: asker, query: query))
         return nil
     }
@@ -130,6 +128,7 @@ extension Memory {
             slot.live = live
             slot.generation = nextSerial()
             slot.failures = 0
+            slot.refusals = Refusals()
             answers.confirmed[place] = slot
             wake(asker)
         }
@@ -166,6 +165,7 @@ extension Memory {
         if answers.confirmed[place]?.generation == generation {
             answers.confirmed[place]?.live = live
             answers.confirmed[place]?.failures = 0
+            answers.confirmed[place]?.refusals = Refusals()
             wake(asker)
         }
         keep(live, target)
@@ -177,6 +177,7 @@ extension Memory {
         guard answers.lists[place]?.generation == generation else { return }
         answers.lists[place]?.objects = objects
         answers.lists[place]?.failures = 0
+        answers.lists[place]?.refusals = Refusals()
         wake(asker)
     }
 
@@ -186,6 +187,7 @@ extension Memory {
         guard answers.logs[request]?.generation == generation else { return }
         answers.logs[request]?.value = facts
         answers.logs[request]?.failures = 0
+        answers.logs[request]?.refusals = Refusals()
         wake(readersOf: .log(request))
     }
 
@@ -239,24 +241,24 @@ extension Memory {
         case .confirmed(let asker, let target):
             let place = Answers.Confirmation(asker: asker, target: target)
             answers.confirmed[place]?.failures += 1
-            answers.confirmed[place]?.refusal = refusal
+            answers.confirmed[place]?.refusals.note(refusal)
             if readFailure(of: place) != nil { wake(asker) }
             return answers.confirmed[place]?.failures ?? 0
         case .confirmedList(let asker, let query):
             let place = Answers.ListConfirmation(asker: asker, query: query)
             answers.lists[place]?.failures += 1
-            answers.lists[place]?.refusal = refusal
+            answers.lists[place]?.refusals.note(refusal)
             if readFailure(of: place) != nil { wake(asker) }
             return answers.lists[place]?.failures ?? 0
         case .sight(let key):
             guard sights[key]?.isWatched == false else { return 0 }
             sights[key]?.failures += 1
-            sights[key]?.refusal = refusal
+            sights[key]?.refusals.note(refusal)
             if readFailure(ofSight: key) != nil { wake(readersOf: .watched(key)) }
             return sights[key]?.failures ?? 0
         case .log(let request):
             answers.logs[request]?.failures += 1
-            answers.logs[request]?.refusal = refusal
+            answers.logs[request]?.refusals.note(refusal)
             if readFailure(of: request) != nil { wake(readersOf: .log(request)) }
             return answers.logs[request]?.failures ?? 0
         case .podRefusal(let request):

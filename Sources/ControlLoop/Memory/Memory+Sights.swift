@@ -28,8 +28,7 @@ struct Sight: Sendable {
     /// A quorum read has answered.
     var wasRead = false
     var failures = 0
-    /// Why it fails, when it won't pass by itself.
-    var refusal: ReadFailure?
+    var refusals = Refusals()
     /// Ends its watch.
     var dropped = Bell()
 
@@ -103,6 +102,7 @@ extension Memory {
         }
         sights[key]?.wasRead = true
         sights[key]?.failures = 0
+        sights[key]?.refusals = Refusals()
         if !sight.isKnown { wake(readersOf: .watched(key)) }
         changeSight(key) { shelf in
             switch live {
@@ -126,6 +126,7 @@ extension Memory {
         let wasKnown = sight.isKnown
         guard let changes = sights[key]?.shelf.change(body) else { return false }
         sights[key]?.failures = 0
+        sights[key]?.refusals = Refusals()
         if !wasKnown { wake(readersOf: .watched(key)) }
         for change in changes { tell(change, of: key) }
         return true

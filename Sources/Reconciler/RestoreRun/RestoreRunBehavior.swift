@@ -172,7 +172,8 @@ package enum RestoreRunBehavior: Behavior {
         end(snapshot, draft, Ending(state: .failed, reason: finding.reason, message: finding.message))
     }
 
-    /// Nothing is done while something is read; when that is refused, only a person can help.
+    /// Nothing is done while something is read; when that is refused, only a person can help. What is known to hold the run
+    /// up, and the words of its end, stand.
     private static func tellUnread(
         _ snapshot: RestoreRunSnapshot, _ decision: Decision<Status>, at now: Timestamp
     ) -> Decision<Status> {
@@ -180,11 +181,16 @@ package enum RestoreRunBehavior: Behavior {
         var draft = StatusDraft(snapshot, at: now)
         if let status = decision.status { draft.status = status }
         guard let state = draft.status.state?.known, !state.isTerminal else { return decision }
-        draft.waiting("ReadRefused", "\(unread.what) can't be read: \(unread.message)")
+        let isEnding = draft.record.ending != nil && snapshot.record.ending == nil
+        let stalled = draft.status.conditions?.condition(RunCondition.stalled)
+        if isEnding || stalled?.isTrue == true && stalled?.reason != readRefused { return decision }
+        draft.waiting(readRefused, "\(unread.what) can't be read: \(unread.message)")
         var told = decision
         told.status = draft.status
         return told
     }
+
+    private static let readRefused = "ReadRefused"
 
     /// The API server refused something for good: a person must see its words.
     static func noteFailure(_ draft: inout StatusDraft, _ snapshot: RestoreRunSnapshot) {

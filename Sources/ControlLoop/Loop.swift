@@ -112,6 +112,6 @@ struct Trouble: Equatable, Sendable {
 
     /// What to tell of a read that fails so.
     func refusal(of what: String) -> ReadFailure? {
-        isRefusal ? ReadFailure(what: what, reason: reason, message: message) : nil
+        isRefusal ? ReadFailure(what: what, message: message) : nil
     }
 }

@@ -9,7 +9,7 @@ import Testing
 
 /// Reads that are refused: whoever reads is told, and goes on being told until there is an answer.
 @Suite struct UnreadTests {
-    private let refusal = ReadFailure(what: "object ConfigMap a/x", reason: "Forbidden", message: "no right")
+    private let refusal = ReadFailure(what: "object ConfigMap a/x", message: "no right")
 
     private func fresh() -> (Memory, Key, Key) {
         var memory = Memory()

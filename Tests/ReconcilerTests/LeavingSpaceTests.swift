@@ -39,7 +39,7 @@ import Testing
         reader.unread = [space.ref]
         #expect(pass(run, &reader) == Decision(), "it may yet be answered")
         reader.refusal = ReadFailure(
-            what: "object Namespace staging", reason: "Forbidden", message: "no right to get it")
+            what: "object Namespace staging", message: "no right to get it")
         run.status = pass(run, &reader).status
         let stalled = run.status?.conditions?.condition(RunCondition.stalled)
         #expect((stalled?.status, stalled?.reason) == ("True", "ReadRefused"))
@@ -56,7 +56,7 @@ import Testing
     @Test("it takes no other words away: those of an end, of what else holds the run up, and of what is over")
     func otherWords() {
         func reason(_ run: RestoreRun, _ reader: inout FakeReader) -> String? {
-            reader.refusal = ReadFailure(what: "x", reason: "Forbidden", message: "y")
+            reader.refusal = ReadFailure(what: "x", message: "y")
             let decision = pass(run, &reader)
             #expect(decision.effects.isEmpty && decision.status != nil)
             return decision.status?.conditions?.condition(RunCondition.reconciling)?.reason

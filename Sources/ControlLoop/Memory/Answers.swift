@@ -48,7 +48,6 @@ struct Answers: Sendable {
         var generation: UInt64
         var live: Live?
         var failures = 0
-        var refusals = Refusals()
     }
 
     struct ListConfirmation: Hashable, Sendable {
@@ -62,14 +61,12 @@ struct Answers: Sendable {
         var generation: UInt64
         var objects: [any Resource]?
         var failures = 0
-        var refusals = Refusals()
     }
 
     struct Slot<Value: Equatable & Sendable>: Sendable {
         var generation: UInt64
         var value: Value?
         var failures = 0
-        var refusals = Refusals()
     }
 
     struct RefusalSlot: Sendable {

@@ -10,11 +10,8 @@ extension Memory {
     /// The answer to a quorum read, if it was made since the asker's object is as it is; asked for otherwise.
     mutating func confirmed(_ target: Key, by asker: Key, at askerVersion: String) -> Live? {
         let place = Answers.Confirmation(asker: asker, target: target)
-        let known = answers.confirmed[place]
-        if let known, known.askerVersion == askerVersion { return known.live }
-        // What is refused is refused to the next version as well, until one is answered.
-        answers.confirmed[place] = Answers.ConfirmedSlot(
-            askerVersion: askerVersion, generation: nextSerial(), refusals: known?.refusals ?? Refusals())
+        if let slot = answers.confirmed[place], slot.askerVersion == askerVersion { return slot.live }
+        answers.confirmed[place] = Answers.ConfirmedSlot(askerVersion: askerVersion, generation: nextSerial())
         request(.confirmed(asker: asker, target: target))
         return nil
     }
@@ -22,10 +19,8 @@ extension Memory {
     /// The answer to a quorum list, if it was made since the asker's object is as it is; asked for otherwise.
     mutating func confirmedList(_ query: LabelQuery, by asker: Key, at askerVersion: String) -> [any Resource]? {
         let place = Answers.ListConfirmation(asker: asker, query: query)
-        let known = answers.lists[place]
-        if let known, known.askerVersion == askerVersion { return known.objects }
-        answers.lists[place] = Answers.ListSlot(
-            askerVersion: askerVersion, generation: nextSerial(), refusals: known?.refusals ?? Refusals())
+        if let slot = answers.lists[place], slot.askerVersion == askerVersion { return slot.objects }
+        answers.lists[place] = Answers.ListSlot(askerVersion: askerVersion, generation: nextSerial())
         request(.confirmedList(asker: asker, query: query))
         return nil
     }
@@ -79,6 +74,7 @@ extension Memory {
 
     private mutating func forget(_ fetch: Fetch) {
         answers.remove(fetch)
+        unread[fetch] = nil
         timers.cancel(.fetch(fetch))
     }
 
@@ -128,8 +124,8 @@ extension Memory {
             slot.live = live
             slot.generation = nextSerial()
             slot.failures = 0
-            slot.refusals = Refusals()
             answers.confirmed[place] = slot
+            unread[.confirmed(asker: asker, target: target)] = nil
             wake(asker)
         }
     }
@@ -165,7 +161,7 @@ extension Memory {
         if answers.confirmed[place]?.generation == generation {
             answers.confirmed[place]?.live = live
             answers.confirmed[place]?.failures = 0
-            answers.confirmed[place]?.refusals = Refusals()
+            unread[.confirmed(asker: asker, target: target)] = nil
             wake(asker)
         }
         keep(live, target)
@@ -177,7 +173,7 @@ extension Memory {
         guard answers.lists[place]?.generation == generation else { return }
         answers.lists[place]?.objects = objects
         answers.lists[place]?.failures = 0
-        answers.lists[place]?.refusals = Refusals()
+        unread[.confirmedList(asker: asker, query: query)] = nil
         wake(asker)
     }
 
@@ -187,7 +183,7 @@ extension Memory {
         guard answers.logs[request]?.generation == generation else { return }
         answers.logs[request]?.value = facts
         answers.logs[request]?.failures = 0
-        answers.logs[request]?.refusals = Refusals()
+        unread[.log(request)] = nil
         wake(readersOf: .log(request))
     }
 
@@ -235,31 +231,29 @@ extension Memory {
 
     /// A fetch failed: again at that moment, if somebody still wants to know.
     /// - Parameter refusal: Why, when it won't pass by itself.
-    /// - Returns: How many times in a row it has failed.
+    /// - Returns: How many times in a row it has failed; 0 when nobody wants to know any more.
     mutating func failed(_ fetch: Fetch, _ refusal: ReadFailure? = nil) -> Int {
+        let failures = countFailure(of: fetch)
+        if failures > 0 { note(refusal, of: fetch) }
+        return failures
+    }
+
+    private mutating func countFailure(of fetch: Fetch) -> Int {
         switch fetch {
         case .confirmed(let asker, let target):
             let place = Answers.Confirmation(asker: asker, target: target)
             answers.confirmed[place]?.failures += 1
-            answers.confirmed[place]?.refusals.note(refusal)
-            if readFailure(of: place) != nil { wake(asker) }
             return answers.confirmed[place]?.failures ?? 0
         case .confirmedList(let asker, let query):
             let place = Answers.ListConfirmation(asker: asker, query: query)
             answers.lists[place]?.failures += 1
-            answers.lists[place]?.refusals.note(refusal)
-            if readFailure(of: place) != nil { wake(asker) }
             return answers.lists[place]?.failures ?? 0
         case .sight(let key):
             guard sights[key]?.isWatched == false else { return 0 }
             sights[key]?.failures += 1
-            sights[key]?.refusals.note(refusal)
-            if readFailure(ofSight: key) != nil { wake(readersOf: .watched(key)) }
             return sights[key]?.failures ?? 0
         case .log(let request):
             answers.logs[request]?.failures += 1
-            answers.logs[request]?.refusals.note(refusal)
-            if readFailure(of: request) != nil { wake(readersOf: .log(request)) }
             return answers.logs[request]?.failures ?? 0
         case .podRefusal(let request):
             answers.refusals[request]?.failures += 1

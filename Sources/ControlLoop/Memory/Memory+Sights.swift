@@ -28,7 +28,6 @@ struct Sight: Sendable {
     /// A quorum read has answered.
     var wasRead = false
     var failures = 0
-    var refusals = Refusals()
     /// Ends its watch.
     var dropped = Bell()
 
@@ -54,6 +53,7 @@ extension Memory {
     /// Nobody reads it any more: ends its watch.
     mutating func dropSight(_ key: Key) {
         guard let sight = sights.removeValue(forKey: key) else { return }
+        unread[.sight(key)] = nil
         timers.cancel(.fetch(.sight(key)))
         rings.dropped.append(sight.dropped)
     }
@@ -102,7 +102,7 @@ extension Memory {
         }
         sights[key]?.wasRead = true
         sights[key]?.failures = 0
-        sights[key]?.refusals = Refusals()
+        unread[.sight(key)] = nil
         if !sight.isKnown { wake(readersOf: .watched(key)) }
         changeSight(key) { shelf in
             switch live {
@@ -125,8 +125,7 @@ extension Memory {
         guard let sight = sights[key], sight.opening == opening else { return true }
         let wasKnown = sight.isKnown
         guard let changes = sights[key]?.shelf.change(body) else { return false }
-        sights[key]?.failures = 0
-        sights[key]?.refusals = Refusals()
+        unread[.sight(key)] = nil
         if !wasKnown { wake(readersOf: .watched(key)) }
         for change in changes { tell(change, of: key) }
         return true

@@ -56,6 +56,8 @@ struct Memory: Sendable {
     var watchLimit = 1
     var timers = Timers<Due>()
     var failures: [Key: FailureRecord] = [:]
+    /// What is refused, as long as somebody reads it.
+    var unread: [Fetch: Refusals] = [:]
     /// Who has lately written a status.
     var circles: [Key: Circle] = [:]
     /// What passes over a key have concluded from what hardly ever changes, by topic.

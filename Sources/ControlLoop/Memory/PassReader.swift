@@ -49,7 +49,7 @@ struct PassReader: Reader {
         let key = Key(kind: memory.kinds.number(of: type), namespace: namespace, name: name)
         note(.watched(key))
         guard memory.look(at: key) else {
-            wait(memory.readFailure(ofSight: key))
+            wait(for: .sight(key))
             return .unknown
         }
         return Self.shown(memory.sights[key]?.shelf.held[ObjectName(key)])
@@ -72,7 +72,7 @@ struct PassReader: Reader {
         note(.confirmed(key))
         switch memory.confirmed(key, by: asker, at: askerVersion) {
         case nil:
-            wait(memory.readFailure(of: Answers.Confirmation(asker: asker, target: key)))
+            wait(for: .confirmed(asker: asker, target: key))
             return .unknown
         case .absent?: return .absent(confirmed: true)
         case .present(let object, let stamp)?:
@@ -88,7 +88,7 @@ struct PassReader: Reader {
         let query = LabelQuery(kind: kind, namespace: namespace, pair: LabelPair(label, value))
         note(.confirmedList(query))
         guard let objects = memory.confirmedList(query, by: asker, at: askerVersion) else {
-            wait(memory.readFailure(of: Answers.ListConfirmation(asker: asker, query: query)))
+            wait(for: .confirmedList(asker: asker, query: query))
             return .unknown
         }
         return .present(
@@ -103,7 +103,7 @@ struct PassReader: Reader {
             namespace: pod.ref.namespace, pod: pod.ref.name, podUID: pod.uid, container: container, format: format)
         note(.log(request))
         let facts = memory.log(request)
-        if facts.isUnknown { wait(memory.readFailure(of: request)) }
+        if facts.isUnknown { wait(for: .log(request)) }
         return facts
     }
 
@@ -164,9 +164,9 @@ struct PassReader: Reader {
         }
     }
 
-    private mutating func wait(_ refusal: ReadFailure?) {
+    private mutating func wait(for fetch: Fetch) {
         isWaiting = true
-        self.refusal = self.refusal ?? refusal
+        refusal = refusal ?? memory.readFailure(of: fetch)
     }
 
     private mutating func note(_ topic: Topic) {

@@ -62,14 +62,11 @@ package struct ReadFailure: Equatable, Sendable {
 
     /// What was to be read, in words: `ConfigMap staging/reprise-3f2a91c0-permit-replace`.
     package var what: String
-    /// The API server's reason (`Forbidden`), or the error's code.
-    package var reason: String
     /// In the API server's own words, bounded.
     package var message: String
 
-    package init(what: String, reason: String, message: String) {
+    package init(what: String, message: String) {
         self.what = what
-        self.reason = reason
         self.message = message
     }
 }

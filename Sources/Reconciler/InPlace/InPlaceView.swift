@@ -133,7 +133,7 @@ extension RestoreRunBehavior {
         if snapshot.record.ending != nil {
             snapshot.jobs[.replace] = .observe(.replace, of: scope, through: &reader)
             if planned.isBegun == true, planned.isSwapped != true {
-                snapshot.space = reader.confirmed(Namespace.self, "", space)
+                snapshot.lookAtSpace(through: &reader)
                 snapshot.jobs[.undo] = .observe(.undo, of: scope, through: &reader)
             }
             return
@@ -149,13 +149,13 @@ extension RestoreRunBehavior {
         }
         if let request = view.request { observePlannedSource(request, &view, &snapshot, &reader) }
         if view.repository.isConfirmedAbsent || view.sourceService.isConfirmedAbsent {
-            snapshot.space = reader.confirmed(Namespace.self, "", space)
+            snapshot.lookAtSpace(through: &reader)
         }
         if snapshot.isDone(.permit), !snapshot.isDone(.replace) {
             let job = JobObservation.observe(.replace, of: scope, through: &reader)
             snapshot.jobs[.replace] = job
             if view.permits[.replace]?.isConfirmedAbsent == true {
-                snapshot.space = reader.confirmed(Namespace.self, "", space)
+                snapshot.lookAtSpace(through: &reader)
             }
             if job.made != nil { followLog(of: scope.job(.replace, job.ordinal), &snapshot, &reader) }
         }

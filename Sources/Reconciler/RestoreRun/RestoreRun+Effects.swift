@@ -138,7 +138,7 @@ extension RestoreRunBehavior {
         if isCertain(snapshot), first.isEmpty, pods.isEmpty, snapshot.claim.value?.metadata.isDeleting != true {
             effects += claim.map { .delete($0) }
         }
-        draft.working("CleaningUp", "\(ending.message); taking away what this run made")
+        sayCleaningUp(ending, &draft)
         noteFailure(&draft, snapshot)
         return withRecord(Decision(status: draft.status, effects: effects), snapshot, draft.status)
     }

@@ -140,9 +140,13 @@ package enum RestoreRunBehavior: Behavior {
             return withRecord(Decision(status: draft.status), snapshot, draft.status)
         }
         draft.record.ending = ending
-        draft.working("CleaningUp", "\(ending.message); taking away what this run made")
+        sayCleaningUp(ending, &draft)
         draft.set(RunCondition.cleanedUp, .no, "CleaningUp", "taking away what this run made")
         return withRecord(Decision(status: draft.status), snapshot, draft.status)
+    }
+
+    static func sayCleaningUp(_ ending: Ending, _ draft: inout StatusDraft) {
+        draft.working("CleaningUp", "\(ending.message); taking away what this run made")
     }
 
     /// The StatefulSet whose data is to be replaced names this run.

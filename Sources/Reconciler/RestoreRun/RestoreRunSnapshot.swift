@@ -176,6 +176,10 @@ package struct RestoreRunSnapshot: Equatable, Sendable {
         return understood.request
     }
 
+    mutating func lookAtSpace(through reader: inout some Reader) {
+        space = reader.confirmed(Namespace.self, "", run.metadata.namespace ?? "")
+    }
+
     /// Checks the repositories that are there.
     fileprivate mutating func checkRepositories(through reader: inout some Reader) {
         let isLoopbackAllowed = settings.allowLoopbackEndpoints
@@ -217,9 +221,7 @@ extension RestoreRunBehavior {
                 ConfigMap.self, snapshot.settings.controllerNamespace, spoolName(runUID: uid))
         }
         if isTerminal { return snapshot }
-        if mustKnowSpace(snapshot) {
-            snapshot.space = reader.confirmed(Namespace.self, "", run.metadata.namespace ?? "")
-        }
+        if mustKnowSpace(snapshot) { snapshot.lookAtSpace(through: &reader) }
         if snapshot.isInPlace {
             observeInPlace(&snapshot, through: &reader)
             return snapshot

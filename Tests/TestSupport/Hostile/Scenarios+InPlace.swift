@@ -57,17 +57,21 @@ extension Scenario {
         ended($0, "monday", "VerificationFailed") ?? serves($0, all4)
     }
 
+    private static func rollBack(_ stage: Stage) {
+        stage.restoreInPlace("tuesday") {
+            $0.set(["source"], nil)
+            $0.set(["rollbackOf"], ["name": "monday"])
+        }
+        stage.approve("tuesday")
+    }
+
     /// What a run has replaced comes back by another one.
     static let rolledBack = Scenario("in-place-and-back", length: 200_000) { stage in
         stage.userService()
         stage.restoreInPlace("monday") { Stage.toAMoment(&$0, target(stage, -1_000)) }
         stage.approve("monday")
         stage.when(UserService.name, is: "Ended", after: 3_000) { stage in
-            stage.restoreInPlace("tuesday") {
-                $0.set(["source"], nil)
-                $0.set(["rollbackOf"], ["name": "monday"])
-            }
-            stage.approve("tuesday")
+            rollBack(stage)
         }
     } isWrong: {
         ended($0, "tuesday", "Completed") ?? serves($0, all4)
@@ -94,11 +98,7 @@ extension Scenario {
             let rows = stage.userVolume?.cluster?.rows.filter { $0 != Invariants.laterRow }
             if rows == everything { stage.notes.insert("another's") }
             stage.restoreInPlace("sunday") { $0.set(["source"], ["location": foreignPlace]) }
-            stage.restoreInPlace("tuesday") {
-                $0.set(["source"], nil)
-                $0.set(["rollbackOf"], ["name": "monday"])
-            }
-            stage.approve("tuesday")
+            rollBack(stage)
         }
     } isWrong: { stage in
         if let wrong = ended(stage, "sunday", "ConfirmMismatch") ?? ended(stage, "monday", "Completed") { return wrong }

@@ -71,7 +71,12 @@ extension Scenario {
             stage.user = nil
             _ = stage.world.happen(.deleteNamespace(Story.space))
         }
-    } isWrong: { stage in
+    } isWrong: {
+        wentWithItsSpace($0)
+    }
+
+    /// Nobody has cancelled it.
+    private static func wentWithItsSpace(_ stage: Stage) -> String? {
         if !stage.runs.isEmpty { return "the run is still there" }
         let rows = stage.world.ledger.runs.map(\.run.columns.status)
         return ["interrupted", "completed"].contains(rows.joined()) ? nil : "the ledger says \(rows)"
@@ -83,10 +88,8 @@ extension Scenario {
         stage.when("orders-a", is: "Provision", after: stage.draw("deleted", below: 2_000)) { stage in
             _ = stage.world.happen(.deleteNamespace(Story.space))
         }
-    } isWrong: { stage in
-        if !stage.runs.isEmpty { return "the run is still there" }
-        let rows = stage.world.ledger.runs.map(\.run.columns.status)
-        return ["interrupted", "completed"].contains(rows.joined()) ? nil : "the ledger says \(rows)"
+    } isWrong: {
+        wentWithItsSpace($0)
     }
 
     /// What a run has replaced is kept for a minute; then it is gone, and the run says so. When it is to go there is no room for

@@ -56,6 +56,15 @@ import Testing
         #expect(told(&memory, key, at: "3", object) == nil, "the count begins anew")
     }
 
+    @Test func whatSomebodyElseHasReadIsReadForAll() {
+        var (memory, key, target) = fresh()
+        _ = told(&memory, key, object)
+        for _ in 1...ReadFailure.patience { _ = fail(&memory, .confirmed(asker: key, target: target), refusal) }
+        #expect(told(&memory, key, object) == refusal)
+        memory.learned(target, .absent)
+        #expect(told(&memory, key, at: "2", object) == nil)
+    }
+
     @Test func whatPassesByItselfIsNotTold() {
         var (memory, key, target) = fresh()
         _ = told(&memory, key, object)
